@@ -1,0 +1,1 @@
+"""Adaptation: objectives and loaders over train.loop."""

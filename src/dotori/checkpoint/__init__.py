@@ -1,0 +1,1 @@
+"""Model folders: reading, atomic writing, foreign names, GGUF, lineage."""

@@ -1,0 +1,1 @@
+"""The dotori command: one file per verb."""

@@ -1,0 +1,1 @@
+"""From raw text to packed token shards, and back as batches."""

@@ -1,0 +1,1 @@
+"""Exports of a model folder to files that other programs run."""

@@ -1,0 +1,1 @@
+"""The decoder, its configuration, counters and the slow reference generator."""

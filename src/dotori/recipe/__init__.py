@@ -1,0 +1,1 @@
+"""Recipes: schema, the stage table, planning and running."""

@@ -1,0 +1,1 @@
+"""One static page per run, and model cards; reads run folders only."""

@@ -1,0 +1,1 @@
+"""Byte-level BPE: training, loading, chat templates, byte-safe streaming."""
