@@ -29,7 +29,7 @@ def load_profile(path: Path) -> DeviceProfile:
 
 
 def detect() -> DeviceProfile:
-    """The machine we run on: cores we may use, memory we may use (cgroup limits included), instruction sets that matter."""
+    """This machine: the cores and memory we may use (cgroup limits included) and the instruction sets that matter."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return DeviceProfile(
         name=platform.node() or "local", isa=_cpu_flags(), cores=cores, threads=cores, memory_bytes=_memory_bytes()

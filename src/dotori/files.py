@@ -1,7 +1,7 @@
 """Atomic files and folders: what carries its final name is whole and on disk, or it is not there.
 
-Write beside, fsync, rename, fsync the parent. A temporary is named `.NAME.tmp-PID` so that a crash leaves something that is
-recognisable and that the next writer of the same name removes once its process is gone.
+Write beside, fsync, rename, fsync the parent. A temporary is named `.NAME.tmp-PID` so that a crash leaves something
+recognisable, which the next writer of the same name removes once its process is gone.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from dotori.errors import DiskError, UserError
 
 _DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG}
+_PLACE_ERRNOS = {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
 
 
 @contextmanager
@@ -30,9 +31,9 @@ def disk_errors(path: Path) -> Iterator[None]:
             free = _free_bytes(path)
             raise DiskError(
                 f"{path}: {os.strerror(error.errno or 0)} ({free / 1e6:.1f} MB free there); "
-                "nothing half-written was left; free some space or choose another --out, then run the same command again"
+                "nothing half-written was left; free some space or choose another --out, then run the same again"
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR):
+        if error.errno in _PLACE_ERRNOS:
             raise DiskError(
                 f"{path}: {os.strerror(error.errno)}; it must be writable; choose another --out or fix its permissions"
             ) from error
