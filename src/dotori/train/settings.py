@@ -1,0 +1,188 @@
+"""Settings of a training run, checked whole before a tensor is made."""
+
+from typing import Literal
+
+from dotori.config import settings
+from dotori.errors import UserError
+from dotori.train.schedule import Plan, Shape
+
+# What may change between two slices of one run: it watches the run, or is said to change nothing in its numbers.
+FREE = frozenset(
+    ("save_every", "validate_every", "validation_bytes", "samples", "sample_tokens")
+    + ("on_bad_step", "keep_stable", "tensorboard", "accept_changes")
+)
+
+
+@settings
+class Phase:
+    """Mixture weights by domain from `start` on: a step (1, 200), a share of the steps (0.9), or "decay".
+
+    `loss_on` says what chat domains teach: the assistant's words only, or all of the conversation.
+    """
+
+    weights: dict[str, float]
+    start: int | float | Literal["decay"] = 0
+    loss_on: Literal["assistant", "all"] = "assistant"
+
+    def __post_init__(self) -> None:
+        if not self.weights or min(self.weights.values()) < 0 or sum(self.weights.values()) <= 0:
+            raise UserError(f"phase: weights {self.weights}; they must be >= 0 with a positive sum; correct them")
+        if not isinstance(self.start, str) and self.start < 0:
+            raise UserError(f'phase: start {self.start}; a step, a share below 1 or "decay" is needed; correct it')
+        if isinstance(self.start, float) and self.start >= 1:
+            raise UserError(f"phase: start {self.start}; a share is below 1 and a step has no point; write one of them")
+
+
+@settings
+class TrainSettings:
+    """One training run. Exactly one of `tokens`, `steps`, `minutes` says how long it is.
+
+    `minutes` is wall time from the first step, validation and saving included: the stable phase lasts until the time
+    left is the decay's share, and the number of decay steps is then fixed once from the measured step time.
+    No `phases` means every domain by its number of tokens.
+    """
+
+    tokens: int | None = None
+    steps: int | None = None
+    minutes: float | None = None
+
+    context: int = 256
+    batch_tokens: int = 8192
+    micro_batch_tokens: int | Literal["auto"] = "auto"
+    seed: int = 0
+    phases: tuple[Phase, ...] = ()
+
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    lr: float = 0.01
+    beta1: float = 0.9
+    beta2: float = 0.95
+    weight_decay: float = 0.1
+    clip: float = 1.0
+
+    schedule: Literal["wsd", "cosine", "constant"] = "wsd"
+    warmup_steps: int = 50
+    decay: Literal["exponential", "linear", "sqrt"] = "sqrt"
+    decay_share: float = 0.1
+    lr_floor: float = 0.0
+
+    init_optimizer: bool = False
+    keep_stable: bool = True
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    compile: Literal["auto", "on", "off"] = "auto"
+
+    save_every: int = 100
+    validate_every: int = 0
+    validation_bytes: int = 200_000
+    samples: tuple[str, ...] = ()
+    sample_tokens: int = 48
+    on_bad_step: Literal["stop", "skip"] = "skip"
+    tensorboard: bool = False
+    accept_changes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for check in (_length, _batch, _rates, _phases):
+            check(self)
+
+    @property
+    def rows(self) -> int:
+        """Rows of `context` tokens in one step."""
+        return self.batch_tokens // self.context
+
+    @property
+    def total_steps(self) -> int | None:
+        """The number of steps, or None when wall time decides."""
+        if self.steps is not None:
+            return self.steps
+        return None if self.tokens is None else max(1, self.tokens // self.batch_tokens)
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of the decay phase."""
+        return "cosine" if self.schedule == "cosine" else self.decay
+
+    @property
+    def effective_decay_share(self) -> float:
+        """The share of the run that decays: cosine decays throughout, constant never."""
+        return {"wsd": self.decay_share, "cosine": 1.0, "constant": 0.0}[self.schedule]
+
+
+def phase_steps(s: TrainSettings, plan: Plan | None) -> list[int]:
+    """The step at which each phase begins; phases that wait for a decay not yet planned are left out."""
+    steps = []
+    for phase in s.phases:
+        if phase.start != "decay":
+            steps.append(_first_step(phase, s))
+        elif plan is not None:
+            steps.append(plan.decay_start)
+    return steps
+
+
+def _length(s: TrainSettings) -> None:
+    given = {name: getattr(s, name) for name in ("tokens", "steps", "minutes") if getattr(s, name) is not None}
+    if len(given) != 1:
+        raise UserError(f"length: got {given or 'none'}; exactly one of tokens, steps, minutes is needed; give one")
+    [(name, value)] = given.items()
+    if not 0 < value < float("inf"):
+        raise UserError(f"{name}: {value}; it must be positive; correct it")
+    if s.minutes is not None and s.effective_decay_share == 1.0:
+        raise UserError(
+            "minutes: a run that decays from its start has no stable phase in which to measure its speed; "
+            'it needs schedule = "wsd" with decay_share below 1, or "constant"; change it or give tokens or steps'
+        )
+
+
+def _batch(s: TrainSettings) -> None:
+    if s.context < 2:
+        raise UserError(f"context: {s.context}; at least 2 tokens are needed; correct it")
+    if s.batch_tokens <= 0 or s.batch_tokens % s.context:
+        near = max(1, round(s.batch_tokens / s.context)) * s.context
+        raise UserError(f"batch_tokens: {s.batch_tokens}; a multiple of context ({s.context}) is needed; write {near}")
+    if s.micro_batch_tokens != "auto" and s.micro_batch_tokens < s.context:
+        raise UserError(
+            f"micro_batch_tokens: {s.micro_batch_tokens}; at least one row of context ({s.context}) is needed; raise it"
+        )
+
+
+def _rates(s: TrainSettings) -> None:
+    limits = {
+        "lr": (s.lr, 0, float("inf")),
+        "decay_share": (s.decay_share, 0, 1),
+        "lr_floor": (s.lr_floor, 0, 1),
+        "clip": (s.clip, 0, float("inf")),
+        "weight_decay": (s.weight_decay, 0, float("inf")),
+        "beta1": (s.beta1, 0, 0.9999),
+        "beta2": (s.beta2, 0, 0.999999),
+        "warmup_steps": (s.warmup_steps, 0, 10**9),
+        "save_every": (s.save_every, 1, 10**9),
+        "validate_every": (s.validate_every, 0, 10**9),
+        "sample_tokens": (s.sample_tokens, 1, 10**6),
+        "validation_bytes": (s.validation_bytes, 1, 10**12),
+        "seed": (s.seed, 0, 2**63 - 1),
+    }
+    for name, (value, low, high) in limits.items():
+        if not low <= value <= high:
+            raise UserError(f"{name}: {value}; it must lie in {low}..{high}; correct it")
+    if s.lr == 0 or s.clip == 0:
+        raise UserError(f"lr {s.lr}, clip {s.clip}: neither may be 0, nothing would be learnt; raise it")
+
+
+def _phases(s: TrainSettings) -> None:
+    if s.phases and s.phases[0].start != 0:
+        raise UserError("phases: the first must start at 0; it gives the mixture to begin with; add or correct it")
+    for phase in s.phases[1:]:
+        if isinstance(phase.start, float) and s.minutes is not None:
+            raise UserError(
+                f'phase: start {phase.start}; a run by minutes has no share of steps; write a step or "decay"'
+            )
+        if phase.start == "decay" and s.effective_decay_share == 0:
+            raise UserError('phase: start "decay", but nothing decays in this run; set decay_share or drop the phase')
+    known = [_first_step(phase, s) for phase in s.phases if phase.start != "decay"]
+    if known != sorted(set(known)):
+        raise UserError(f"phases: they start at steps {known}; each must start after the one before; order them")
+
+
+def _first_step(phase: Phase, s: TrainSettings) -> int:
+    if isinstance(phase.start, float):
+        return round(phase.start * (s.total_steps or 0))
+    return int(phase.start)
