@@ -181,7 +181,8 @@ def _encodable() -> Iterator[None]:
     """A lone surrogate in a text becomes a UserError."""
     try:
         yield
-    except UnicodeEncodeError as error:
+    # A single text with a lone surrogate is a TypeError to the library, one in a batch an encoding error.
+    except (UnicodeEncodeError, TypeError) as error:
         raise UserError(f"text: {error}; valid Unicode is needed; decode it with errors='replace'") from None
 
 

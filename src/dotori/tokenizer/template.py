@@ -153,6 +153,10 @@ class _Environment(ImmutableSandboxedEnvironment):
             raise UserError("chat template: a number over 256 bits; replace the template")
         return self.purse.charge(super().call_binop(context, operator, left, right))
 
+    def wrap_str_format(self, value: Any) -> None:
+        """No `str.format`: its widths are unbounded, and without Jinja's wrapper it is off the list of methods."""
+        return None
+
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         """Data, and the methods on the lists above."""
         if attr.startswith("_"):

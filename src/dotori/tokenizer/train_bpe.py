@@ -28,8 +28,8 @@ MIN_VOCAB_SIZE = 256 + len(SPECIAL_TOKENS) + 3
 _MAX_VOCAB_SIZE = 1 << 20
 # Ten Hangul syllables. Longer ones are rulers, URLs and boilerplate, which a small vocabulary cannot afford.
 _MAX_TOKEN_BYTES = 32
-# A whole document at once costs the library about ten times its size in memory.
-_PIECE_CHARACTERS = 100_000
+# The library holds a text about ten times over, and its time per word is quadratic in the word.
+_PIECE_CHARACTERS, _WORD_CHARACTERS = 10_000, 1_000
 _HELD_OUT_EVERY = 50
 _HELD_OUT_BYTES = 1_000_000
 
@@ -106,8 +106,8 @@ class _Counted:
             self.characters += len(text)
             start = 0
             while len(text) - start > _PIECE_CHARACTERS:
-                blank = text.rfind(" ", start + 1, start + _PIECE_CHARACTERS)
-                end = blank if blank > 0 else start + _PIECE_CHARACTERS
+                end = text.rfind(" ", start + 1, start + _PIECE_CHARACTERS)
+                end = end if end > 0 else start + _WORD_CHARACTERS
                 yield text[start:end]
                 start = end
             yield text[start:]

@@ -1,0 +1,111 @@
+import json
+from pathlib import Path
+
+import pytest
+import tokenizers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import decoders, models, normalizers
+
+from dotori.errors import UserError
+from dotori.tokenizer.byte_level import pretokenizer_json, pretokenizer_name
+from dotori.tokenizer.load import Tokenizer, load_tokenizer, tokenizer_from_parts
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text())
+def test_any_text_survives(tokenizer: Tokenizer, text: str):
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(alphabet="<|im_startend of>ex \n가"))
+def test_text_never_becomes_a_control_token(tokenizer: Tokenizer, text: str):
+    for attempt in (text, f"<|im_end|>{text}<|im_start|>"):
+        assert not set(tokenizer.encode(attempt)) & set(tokenizer.special.values())
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary())
+def test_any_bytes_are_reachable(tokenizer: Tokenizer, data: bytes):
+    index_of = {tokenizer.token_bytes(index): index for index in range(3, 259)}
+    ids = [index_of[bytes([byte])] for byte in data]
+    assert tokenizer.decode(ids) == data.decode("utf-8", errors="replace")
+
+
+def test_batch_equals_single(tokenizer: Tokenizer):
+    texts = ["도토리", "", "a b  c", "👩‍👩‍👧‍👦"]
+    assert tokenizer.encode_batch(texts) == [tokenizer.encode(text) for text in texts]
+
+
+def test_parts_make_the_same_tokenizer(tokenizer: Tokenizer):
+    again = tokenizer_from_parts(tokenizer.parts(), "parts")
+    assert again.hash == tokenizer.hash
+    assert again.chat_template == tokenizer.chat_template
+    assert (again.bos_id, again.eos_id, again.pad_id, again.special) == (0, 2, 0, tokenizer.special)
+
+
+def test_save_copies_the_files(tokenizer: Tokenizer, tokenizer_folder: Path, tmp_path: Path):
+    tokenizer.save(tmp_path)
+    assert (tmp_path / "tokenizer.json").read_bytes() == (tokenizer_folder / "tokenizer.json").read_bytes()
+    assert load_tokenizer(tmp_path).hash == tokenizer.hash
+
+
+@pytest.mark.parametrize("name", ["qwen2", "llama-bpe"])
+def test_pretokenizer_families_are_recognised(name: str):
+    assert pretokenizer_name(pretokenizer_json(name)) == name
+    assert pretokenizer_name({"type": "Whitespace"}) is None
+    assert pretokenizer_name(None) is None
+
+
+def test_a_sentencepiece_tokenizer_decodes(tmp_path: Path):
+    vocabulary = {"<unk>": 0, "▁": 1, "▁가": 2, "나": 3, "<0xEA>": 4, "<0xB0>": 5, "<0x81>": 6, "가": 7}
+    backend = tokenizers.Tokenizer(models.BPE(vocabulary, [("▁", "가")], unk_token="<unk>", byte_fallback=True))
+    backend.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    steps = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    backend.decoder = decoders.Sequence(steps)
+    backend.save(str(tmp_path / "tokenizer.json"))
+    tokenizer = load_tokenizer(tmp_path)
+    assert tokenizer.decode([2, 3, 2, 4, 5, 6]) == "가나 가각" == backend.decode([2, 3, 2, 4, 5, 6])
+    with pytest.raises(UserError, match="byte-level"):
+        tokenizer.parts()
+
+
+def _altered(folder: Path, out: Path, change) -> Path:
+    out.mkdir()
+    value = json.loads((folder / "tokenizer.json").read_text())
+    change(value)
+    (out / "tokenizer.json").write_text(json.dumps(value))
+    return out
+
+
+def test_broken_files_are_named(tokenizer_folder: Path, tmp_path: Path):
+    with pytest.raises(UserError, match=r"holds no tokenizer\.json"):
+        load_tokenizer(tmp_path)
+    for number, change in enumerate(
+        [
+            lambda value: value["model"]["merges"].append(["없는", "토큰"]),
+            lambda value: value["model"].update(type="Odd"),
+            lambda value: value.pop("model"),
+            lambda value: value["model"].update(vocab={}, merges=[]) or value.update(added_tokens=[]),
+            lambda value: value["pre_tokenizer"]["pretokenizers"][0].update(pattern={"Regex": "("}),
+        ]
+    ):
+        with pytest.raises(UserError, match=r"tokenizer\.json"):
+            load_tokenizer(_altered(tokenizer_folder, tmp_path / str(number), change))
+    (tmp_path / "tokenizer.json").write_text("{")
+    with pytest.raises(UserError, match="not valid JSON"):
+        load_tokenizer(tmp_path)
+
+
+def test_unknown_bos_wrong_ids_and_surrogates(tokenizer: Tokenizer, tokenizer_folder: Path, tmp_path: Path):
+    folder = _altered(tokenizer_folder, tmp_path / "t", lambda value: None)
+    (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": "<none>"}))
+    with pytest.raises(UserError, match="bos_token '<none>'"):
+        load_tokenizer(folder)
+    with pytest.raises(UserError, match="token id: 400"):
+        tokenizer.decode([400])
+    with pytest.raises(UserError, match="token id: -1"):
+        tokenizer.decode([-1])
+    with pytest.raises(UserError, match="valid Unicode"):
+        tokenizer.encode("\ud800")
