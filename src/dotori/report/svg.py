@@ -91,7 +91,7 @@ def line_chart(
     parts = _bands(bands, x_high, top, bottom, lambda x: min(max(place(x, y_low)[0], left), right))
     for value in ticks(y_low, y_high, 4):
         y = place(x_low, value)[1]
-        parts.append(f'<line class="grid" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<line class="grid-line" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text class="tick" x="{left - 5}" y="{y + 3.5:.1f}" text-anchor="end">{short(value)}</text>')
     for value in ticks(x_low, x_high, 4):
         x = place(value, y_low)[0]

@@ -1,0 +1,135 @@
+"""Runs a recipe: each stage in order, skipped when nothing that decides it changed, resumed when it was cut."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dotori.errors import Interrupted, UserError
+from dotori.files import atomic_write
+from dotori.recipe.records import Record, Records, locked
+from dotori.recipe.schema import Recipe, Table, to_toml
+from dotori.recipe.stages import STAGES, StageWork
+from dotori.runlog import RunLog
+from dotori.train.stop import stop_requests
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one stage: `action` is made, resumed or unchanged."""
+
+    name: str
+    action: str
+    folder: Path
+    seconds: float
+
+
+def run_recipe(
+    recipe: Recipe, folder: Path, log: RunLog, *, restart: str | None = None, stop_after: float | None = None
+) -> list[Outcome]:
+    """Makes every stage of `recipe` under `folder` and returns what was done.
+
+    `restart` names a stage: what earlier runs left of it and of all that it feeds is removed ("all": of every stage).
+    `stop_after` seconds end the run as soon as the running
+    stage can be continued. Raises Interrupted after Ctrl-C, SIGTERM or that time, with what is done kept, and UserError
+    when another process works in `folder` or a stage refuses its input.
+    """
+    with locked(folder), stop_requests(stop_after) as request:
+        if restart:
+            for table in _from(recipe, restart):
+                _remove(folder, table.name)
+        atomic_write(folder / "recipe.toml", to_toml(recipe))
+        records = Records(folder)
+        outcomes = []
+        for table in recipe.tables:
+            if request.reason:
+                raise Interrupted(f"{recipe.name}: {request.reason}; stopped before {table.name}")
+            outcomes.append(_stage(table, recipe, folder, records, log, lambda: request.reason))
+    return outcomes
+
+
+def _from(recipe: Recipe, name: str) -> list[Table]:
+    """The table of that name and all that it feeds, directly or not; every table for "all"."""
+    if name == "all":
+        return list(recipe.tables)
+    found = {recipe.table(name).name}
+    for table in recipe.tables:
+        if found & set(table.parents):
+            found.add(table.name)
+    return [table for table in recipe.tables if table.name in found]
+
+
+def _stage(
+    table: Table, recipe: Recipe, folder: Path, records: Records, log: RunLog, stop: Callable[[], str | None]
+) -> Outcome:
+    spec, out = STAGES[table.kind], folder / table.name
+    inputs = input_folders(table, folder)
+    fingerprint = records.fingerprint(table, inputs, spec.files(table.settings))
+    record = records.stages.get(table.name)
+    if record is not None and record.fingerprint == fingerprint:
+        if record.output is not None and out.exists() and records.content(out) == record.output:
+            log.say(f"{table.name}: unchanged, kept")
+            return Outcome(table.name, "unchanged", out, 0.0)
+        if record.output is not None:
+            log.say(f"{table.name}: {'its files were changed' if out.exists() else 'its folder is gone'}; made anew")
+            record = None
+    else:
+        record = None
+    if record is None:
+        _remove(folder, table.name)
+    log.say(f"{table.name}: {'resumed' if record else 'started'}")
+    order = [one.name for one in recipe.tables]
+    seconds, started = record.seconds if record else 0.0, time.monotonic()
+    _reset_peak_memory()
+
+    def note(output: str | None) -> float:
+        total = round(seconds + time.monotonic() - started, 3)
+        records.write(table.name, Record(table.kind, fingerprint, output, total, _peak_memory(), table.parents), order)
+        return total
+
+    note(None)
+    try:
+        with RunLog(folder / "logs" / f"{table.name}.jsonl", quiet=log.quiet) as stage_log:
+            spec.run(StageWork(table.settings, inputs, out, stage_log, stop))
+    except (Interrupted, KeyboardInterrupt):
+        note(None)
+        raise
+    if not out.is_dir():
+        raise RuntimeError(f"stage {table.name} ended without its folder {out}")
+    total = note(records.content(out))
+    log.say(f"{table.name}: done in {total:.1f} s")
+    return Outcome(table.name, "resumed" if record else "made", out, total)
+
+
+def input_folders(table: Table, folder: Path) -> dict[str, list[Path]]:
+    """The folders behind a table's inputs, those of the run below `folder`."""
+    return {
+        name: [folder / place if isinstance(place, str) else place for place in places]
+        for name, places in table.inputs.items()
+    }
+
+
+def _remove(folder: Path, name: str) -> None:
+    """Removes a stage's folder, its log and whatever an unfinished run of it left beside."""
+    for path in (folder / name, folder / f"{name}.partial"):
+        if path.is_dir():
+            shutil.rmtree(path)
+    (folder / "logs" / f"{name}.jsonl").unlink(missing_ok=True)
+
+
+def _reset_peak_memory() -> None:
+    """Makes the kernel count this process's peak anew, where it can."""
+    path = Path("/proc/self/clear_refs")
+    if path.exists():
+        path.write_text("5")
+
+
+def _peak_memory() -> int | None:
+    try:
+        text = Path("/proc/self/status").read_text()
+    except FileNotFoundError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("VmHWM:")), None)
