@@ -33,29 +33,25 @@ def write_report(report: ReportSettings, folder: Path, out: Path) -> None:
 def render(run: RunFacts, title: str = "") -> str:
     """The page as text."""
     heading = title or run.name
-    body = "".join(
-        [
-            f"<h1>{escape(heading)}</h1>",
-            f'<p class="soft">{escape(_subtitle(run))}</p>',
-            _tiles(run),
-            _transcript(run),
-            _lineage(run),
-            _learning(run.curves),
-            _samples(run.curves),
-            _evaluation(run),
-            _sizes_and_times(run),
-            _proofs(run),
-            _data(run),
-            f"<h2>Recipe</h2><details><summary>every setting of this run</summary><pre>{escape(run.recipe)}</pre></details>",
-            "<footer>Made by Dotori from the files of the run folder. <code>dotori verify</code> recomputes the proofs; "
-            "<code>dotori inspect</code> prints how each folder came to be.</footer>",
-        ]
-    )
+    sections = [
+        f"<h1>{escape(heading)}</h1>",
+        f'<p class="soft">{escape(_subtitle(run))}</p>',
+        _tiles(run),
+        _transcript(run),
+        _lineage(run),
+        _learning(run.curves),
+        _samples(run.curves),
+        _evaluation(run),
+        _sizes_and_times(run),
+        _proofs(run),
+        _data(run),
+        _recipe(run),
+    ]
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(heading)}</title><style>{_CSS.read_text(encoding='utf-8')}</style></head>"
-        f"<body><main>{body}</main></body></html>\n"
+        f"<body><main>{''.join(sections)}</main></body></html>\n"
     )
 
 
@@ -110,12 +106,12 @@ def _transcript(run: RunFacts) -> str:
         for turn in found["turns"]
     )
     words = f"Word for word what {found['model']} answers, greedily; questions it has not seen."
-    return f'<h2>A conversation with the shipped file</h2><p class="note">{escape(words)}</p><div class="chat">{turns}</div>'
+    return _section("A conversation with the shipped file", words, f'<div class="chat">{turns}</div>')
 
 
 def _lineage(run: RunFacts) -> str:
     nodes = [
-        Node(stage.name, f"{stage.kind} · {duration(stage.seconds)} · {stage.output[:7]}", stage.parents)
+        Node(stage.name, f"{stage.kind} · {duration(stage.seconds)}", stage.parents)
         for stage in run.stages
         if stage.kind != "report"
     ]
@@ -127,17 +123,9 @@ def _lineage(run: RunFacts) -> str:
         for s in run.stages
         if s.kind != "report"
     )
-    table = (
-        '<div class="scroll"><table><tr><th>folder</th><th>made from</th><th class="n">size</th><th>SHA-256</th></tr>'
-        f"{rows}</table></div>"
-    )
-    words = (
-        "Each box is a folder, made by one stage from those above it. A lower one is made anew when one above changes."
-    )
-    return (
-        f'<h2>How it came to be</h2><p class="note">{words}</p>'
-        f'<div class="grid">{graph("From text to file", nodes)}{table}</div>'
-    )
+    table = _table(["folder", "made from", "#size", "SHA-256"], rows)
+    words = "Each box is a folder, made by one stage from those above it; when one changes, those below are made anew."
+    return _section("How it came to be", words, _grid([graph("From text to file", nodes), table]))
 
 
 def _learning(curves: list[Curve]) -> str:
@@ -153,7 +141,7 @@ def _learning(curves: list[Curve]) -> str:
     ]
     charts = [
         line_chart("Training loss", loss, "tokens seen", "nats per token", bands),
-        line_chart("Held-out bits per byte", bits, "tokens seen", "lower is better", bands),
+        line_chart("Held-out text", bits, "tokens seen", "bits per byte", bands),
         line_chart("Learning rate", rate, "tokens seen", "", bands),
     ]
     speeds = [
@@ -162,21 +150,22 @@ def _learning(curves: list[Curve]) -> str:
         for curve in curves
         if curve.tokens_per_second
     ]
-    return f'<h2>Learning</h2><p class="note">{escape("; ".join(speeds))}</p><div class="grid">{"".join(charts)}</div>'
+    return _section("Learning", "; ".join(speeds), _grid(charts))
 
 
 def _samples(curves: list[Curve]) -> str:
     samples = [(curve.stage, sample) for curve in curves for sample in curve.samples]
     if not samples:
         return ""
-    step = max(1, len(samples) // _SAMPLES_SHOWN)
-    shown = samples[::-1][::step][:_SAMPLES_SHOWN][::-1]
+    count = min(len(samples), _SAMPLES_SHOWN)
+    shown = [samples[round(i * (len(samples) - 1) / max(count - 1, 1))] for i in range(count)]
     cells = "".join(
         f'<div class="sample"><div class="soft">{escape(stage)}, step {escape(str(sample["step"]))}</div>'
         f"<b>{escape(sample['prompt'])}</b>{escape(sample['text'])}</div>"
         for stage, sample in shown
     )
-    return f'<h2>Samples while training</h2><p class="note">Prompt in bold, greedy continuation after it.</p><div class="samples">{cells}</div>'
+    words = "Prompt in bold, its continuation after it."
+    return _section("Samples while training", words, f'<div class="samples">{cells}</div>')
 
 
 def _evaluation(run: RunFacts) -> str:
@@ -184,48 +173,45 @@ def _evaluation(run: RunFacts) -> str:
     if not charts:
         return ""
     words = "Grey bars are baselines that know nothing; whiskers are 95 % intervals."
-    return f'<h2>Evaluation</h2><p class="note">{words}</p><div class="grid">{"".join(charts)}</div>'
+    return _section("Evaluation", words, _grid(charts))
 
 
 def _sizes_and_times(run: RunFacts) -> str:
+    stages = [stage for stage in run.stages if stage.kind != "report"]
     files = [
-        Bar(f"{stage.name}/{name}", count / 1e6)
-        for stage in run.stages
-        if stage.kind not in ("tokenizer", "data")
+        Bar(f"{stage.name}/{name}", count, text=size(count))
+        for stage in stages
         for name, count in sorted(stage.models.items())
     ]
-    times = [Bar(stage.name, stage.seconds) for stage in run.stages if stage.kind != "report"]
-    memory = [Bar(s.name, s.peak_memory_bytes / 1e6) for s in run.stages if s.peak_memory_bytes and s.kind != "report"]
+    times = [Bar(stage.name, stage.seconds, text=duration(stage.seconds)) for stage in stages]
+    memory = [(stage.name, stage.peak_memory_bytes) for stage in stages if stage.peak_memory_bytes]
     charts = [
-        bar_chart(title, bars, max(bar.value for bar in bars), unit)
-        for title, bars, unit in (
-            ("Weights on disk", files, " MB"),
-            ("Wall time", times, " s"),
-            ("Peak memory of the process", memory, " MB"),
+        bar_chart(title, bars, max(bar.value for bar in bars))
+        for title, bars in (
+            ("Weights on disk", files),
+            ("Wall time", times),
+            ("Peak memory of the process", [Bar(name, count, text=size(count)) for name, count in memory]),
         )
         if bars
     ]
-    return f'<h2>Sizes and times</h2><div class="grid">{"".join(charts)}</div>' if charts else ""
+    return _section("Sizes and times", "", _grid(charts)) if charts else ""
 
 
 def _proofs(run: RunFacts) -> str:
     rows = "".join(_proof(stage, proof) for stage in run.stages for proof in stage.proofs)
     if not rows:
         return ""
-    return (
-        '<h2>Proofs</h2><p class="note">What each stage checked before its folder got its name. '
-        'A failed one is an error, so all that stand here held.</p><div class="scroll"><table><tr><th>stage</th>'
-        '<th>proof</th><th class="n">figure</th><th class="n">limit</th><th></th><th>how</th></tr>'
-        f"{rows}</table></div>"
-    )
+    words = "What each stage checked before its folder got its name. A failed proof is an error and leaves no folder."
+    return _section("Proofs", words, _table(["stage", "proof", "#figure", "#limit", "", "how"], rows))
 
 
 def _proof(stage: StageFacts, proof: dict[str, Any]) -> str:
     mark = '<td class="yes">held</td>' if proof.get("passed") else '<td class="no">failed</td>'
+    value, limit = (escape(_figure(proof.get(key))) for key in ("value", "threshold"))
     return (
         f"<tr><td>{escape(stage.name)}</td><td>{escape(str(proof.get('name', '')).replace('_', ' '))}</td>"
-        f'<td class="n">{escape(_figure(proof.get("value")))}</td><td class="n">{escape(_figure(proof.get("threshold")))}</td>'
-        f'{mark}<td class="soft">{escape(str(proof.get("how", "")))}</td></tr>'
+        f'<td class="n">{value}</td><td class="n">{limit}</td>{mark}'
+        f'<td class="soft">{escape(str(proof.get("how", "")))}</td></tr>'
     )
 
 
@@ -245,7 +231,28 @@ def _data(run: RunFacts) -> str:
             )
     if not rows:
         return ""
-    return (
-        '<h2>Data</h2><div class="scroll"><table><tr><th>domain</th><th class="n">documents</th><th class="n">tokens</th>'
-        f'<th class="n">text</th><th>left out</th></tr>{"".join(rows)}</table></div>'
+    return _section("Data", "", _table(["domain", "#documents", "#tokens", "#text", "left out"], "".join(rows)))
+
+
+def _recipe(run: RunFacts) -> str:
+    text = f"<details><summary>every setting of this run</summary><pre>{escape(run.recipe)}</pre></details>"
+    words = (
+        "<footer>Made by Dotori from the files of the run folder. <code>dotori verify</code> recomputes the proofs; "
+        "<code>dotori inspect</code> prints how each folder came to be.</footer>"
     )
+    return _section("Recipe", "", text + words)
+
+
+def _section(title: str, words: str, body: str) -> str:
+    note = f'<p class="note">{escape(words)}</p>' if words else ""
+    return f"<h2>{escape(title)}</h2>{note}{body}"
+
+
+def _grid(cells: list[str]) -> str:
+    return f'<div class="grid">{"".join(cells)}</div>'
+
+
+def _table(heads: list[str], rows: str) -> str:
+    """A table from its ready rows; `#` marks a column of numbers."""
+    cells = "".join(f'<th class="n">{h[1:]}</th>' if h.startswith("#") else f"<th>{h}</th>" for h in heads)
+    return f'<div class="scroll"><table><tr>{cells}</tr>{rows}</table></div>'

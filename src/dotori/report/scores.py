@@ -6,10 +6,11 @@ where the two reports have the keys of `dotori eval storyworld --json` and `doto
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from dotori.report.facts import RunFacts
-from dotori.report.svg import Bar, bar_chart, short
+from dotori.report.svg import Bar, bar_chart
 
 # key -> (title, largest value, factor to what is shown, unit)
 _STORYWORLD = {
@@ -54,7 +55,7 @@ def evaluation_charts(run: RunFacts) -> list[str]:
         ]
         if bars:
             bars += _baselines(models, "storyworld", key, factor)
-            charts.append(bar_chart(title, bars, maximum, unit))
+            charts.append(bar_chart(title, [replace(bar, text=f"{bar.value:.1f}{unit}") for bar in bars], maximum))
     languages = dict.fromkeys(
         language for model in models for language in ((model.get("bpb") or {}).get("languages") or {})
     )
@@ -65,6 +66,7 @@ def evaluation_charts(run: RunFacts) -> list[str]:
             if (row := ((model.get("bpb") or {}).get("languages") or {}).get(language))
         ]
         bars += _bpb_baselines(models, language)
+        bars = [replace(bar, text=f"{bar.value:.3f}") for bar in bars]
         charts.append(
             bar_chart(f"Bits per byte, {_LANGUAGES.get(language, language)}", bars, max(b.value for b in bars))
         )
@@ -75,3 +77,22 @@ def _bar(name: str, report: dict[str, Any], key: str, factor: float) -> Bar:
     low, high = (report.get("ci95") or {}).get(key) or (None, None)
     scaled = [None if bound is None else bound * factor for bound in (low, high)]
     return Bar(name, report[key] * factor, scaled[0], scaled[1])
+
+
+def _baselines(models: list[dict[str, Any]], report: str, key: str, factor: float) -> list[Bar]:
+    """The baselines of the first model that has them: they do not depend on the model."""
+    for model in models:
+        rows = (model.get(report) or {}).get("baselines") or {}
+        bars = [Bar(name, row[key] * factor, muted=True) for name, row in rows.items() if row.get(key) is not None]
+        if bars:
+            return bars
+    return []
+
+
+def _bpb_baselines(models: list[dict[str, Any]], language: str) -> list[Bar]:
+    for model in models:
+        rows = (model.get("bpb") or {}).get("baselines") or {}
+        bars = [Bar(name, row[language], muted=True) for name, row in rows.items() if row.get(language) is not None]
+        if bars:
+            return bars
+    return []

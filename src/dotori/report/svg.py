@@ -1,4 +1,4 @@
-"""Small charts as inline SVG text: lines, bars with intervals, a folder graph. Colours and fonts come from the page's CSS.
+"""Small charts as inline SVG: lines, bars with intervals, a folder graph. Colours and fonts come from the page's CSS.
 
 Each chart is drawn 360 units wide, about the width of a phone, so that its text stays readable there without scaling;
 a wide screen sets several side by side. Every string from outside is escaped here.
@@ -27,13 +27,17 @@ class Series:
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar; `low` and `high` bound its interval (None: none known); `muted` marks a baseline."""
+    """One bar; `low` and `high` bound its interval (None: none known); `muted` marks a baseline.
+
+    `text` is the figure as shown, by default `value` in short.
+    """
 
     label: str
     value: float
     low: float | None = None
     high: float | None = None
     muted: bool = False
+    text: str = ""
 
 
 def thin(points: Sequence[tuple[float, float]], most: int = _MOST_POINTS) -> list[tuple[float, float]]:
@@ -71,9 +75,12 @@ def short(value: float) -> str:
 
 
 def line_chart(
-    title: str, series: Sequence[Series], x_label: str, y_label: str = "", bands: Sequence[tuple[float, str]] = ()
+    title: str, series: Sequence[Series], x_label: str, unit: str = "", bands: Sequence[tuple[float, str]] = ()
 ) -> str:
-    """Lines over one x axis; `bands` are (start x, name) of consecutive phases, shaded in turn and named at the top."""
+    """Lines over one x axis; `unit` stands beside the title.
+
+    `bands` are (start x, name) of consecutive phases, shaded in turn and named at the top.
+    """
     drawn = [(one, thin(one.points)) for one in series]
     drawn = [(one, points) for one, points in drawn if points]
     if not drawn:
@@ -82,6 +89,7 @@ def line_chart(
     xs = [x for _, points in drawn for x, _ in points]
     ys = [y for _, points in drawn for _, y in points]
     x_low, x_high = min(xs), max(xs)
+    x_low = 0.0 if 0 <= x_low < 0.1 * x_high else x_low
     y_low, y_high = _padded(min(ys), max(ys))
     x_span, y_span = (x_high - x_low) or 1.0, y_high - y_low
 
@@ -104,9 +112,7 @@ def line_chart(
         x, y = place(*points[-1])
         parts.append(f'<circle r="2.5" cx="{x:.1f}" cy="{y:.1f}" style="fill:var(--c{one.colour})"/>')
     parts.append(f'<text class="axis" x="{right}" y="{height - 4}" text-anchor="end">{escape(x_label)}</text>')
-    if y_label:
-        parts.append(f'<text class="axis" x="{left}" y="{height - 4}">{escape(y_label)}</text>')
-    return _figure(title, [(one.label, one.colour) for one, _ in drawn], _svg(title, height, parts))
+    return _figure(title, [(one.label, one.colour) for one, _ in drawn], _svg(title, height, parts), unit)
 
 
 def _padded(low: float, high: float) -> tuple[float, float]:
@@ -130,9 +136,9 @@ def _bands(bands: Sequence[tuple[float, str]], x_high: float, top: int, bottom: 
     return parts
 
 
-def bar_chart(title: str, bars: Sequence[Bar], maximum: float, unit: str = "") -> str:
+def bar_chart(title: str, bars: Sequence[Bar], maximum: float) -> str:
     """Horizontal bars from 0 to `maximum` with their intervals as whiskers and figures at the right."""
-    row, left, right = 34, 2, WIDTH - 62
+    row, left, right = 34, 2, WIDTH - 86
     scale = (right - left) / maximum if maximum > 0 else 0.0
     parts = []
     for i, bar in enumerate(bars):
@@ -147,7 +153,7 @@ def bar_chart(title: str, bars: Sequence[Bar], maximum: float, unit: str = "") -
             parts.append(
                 f'<path class="whisker" d="M{x0:.1f} {y + 19}v7M{x0:.1f} {y + 22.5}H{x1:.1f}M{x1:.1f} {y + 19}v7"/>'
             )
-        parts.append(f'<text class="figure" x="{right + 6}" y="{y + 27}">{escape(short(bar.value) + unit)}</text>')
+        parts.append(f'<text class="figure" x="{right + 6}" y="{y + 27}">{escape(bar.text or short(bar.value))}</text>')
     return _figure(title, [], _svg(title, row * len(bars) + 4, parts))
 
 
@@ -175,7 +181,7 @@ def graph(title: str, nodes: Sequence[Node]) -> str:
         width = min(168.0, (WIDTH - 8 * (len(row) - 1)) / len(row))
         start = (WIDTH - width * len(row) - 8 * (len(row) - 1)) / 2
         for i, node in enumerate(row):
-            places[node.name] = (start + i * (width + 8), r * (height + gap), width)
+            places[node.name] = (start + i * (width + 8), 1 + r * (height + gap), width)
     parts = []
     for node in nodes:
         x, y, width = places[node.name]
@@ -183,16 +189,15 @@ def graph(title: str, nodes: Sequence[Node]) -> str:
             px, py, pwidth = places[parent]
             x0, y0, x1 = px + pwidth / 2, py + box, x + width / 2
             middle = (y0 + y) / 2
-            parts.append(
-                f'<path class="edge" d="M{x0:.1f} {y0:.1f}C{x0:.1f} {middle:.1f} {x1:.1f} {middle:.1f} {x1:.1f} {y:.1f}"/>'
-            )
+            way = f"M{x0:.1f} {y0:.1f}C{x0:.1f} {middle:.1f} {x1:.1f} {middle:.1f} {x1:.1f} {y:.1f}"
+            parts.append(f'<path class="edge" d="{way}"/>')
     for node in nodes:
         x, y, width = places[node.name]
         middle = x + width / 2
         parts.append(f'<rect class="node" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{box}" rx="7"/>')
         parts.append(_text("name", middle, y + 17, node.name, width))
         parts.append(_text("tick", middle, y + 31, node.detail, width))
-    return _figure(title, [], _svg(title, len(rows) * (height + gap) - gap + 2, parts))
+    return _figure(title, [], _svg(title, len(rows) * (height + gap) - gap + 3, parts))
 
 
 def _text(kind: str, x: float, y: float, text: str, width: float) -> str:
@@ -219,9 +224,10 @@ def _svg(title: str, height: float, parts: list[str]) -> str:
     return f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{escape(title)}">{body}</svg>'
 
 
-def _figure(title: str, legend: list[tuple[str, int]], svg: str) -> str:
+def _figure(title: str, legend: list[tuple[str, int]], svg: str, unit: str = "") -> str:
     keys = ""
     if len(legend) > 1:
         keys = "".join(f'<span><i style="background:var(--c{c})"></i>{escape(label)}</span>' for label, c in legend)
         keys = f'<div class="legend">{keys}</div>'
-    return f"<figure><figcaption>{escape(title)}</figcaption>{keys}{svg}</figure>"
+    unit = f' <span class="soft">{escape(unit)}</span>' if unit else ""
+    return f"<figure><figcaption>{escape(title)}{unit}</figcaption>{keys}{svg}</figure>"
