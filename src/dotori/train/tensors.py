@@ -6,7 +6,6 @@ import hashlib
 import json
 from pathlib import Path
 
-import numpy as np
 import torch
 
 _NAMES = {
@@ -32,12 +31,13 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> str:
     text += b" " * (-len(text) % 8)
     digest = hashlib.sha256()
     with open(path, "wb") as file:
-        for part in (len(text).to_bytes(8, "little") + text, *map(_raw, tensors.values())):
+        file.write(part := len(text).to_bytes(8, "little") + text)
+        digest.update(part)
+        for tensor in tensors.values():
+            file.write(part := _raw(tensor))
             digest.update(part)
-            file.write(part)
     return digest.hexdigest()
 
 
-def _raw(tensor: torch.Tensor) -> memoryview:
-    array = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-    return memoryview(np.ascontiguousarray(array))
+def _raw(tensor: torch.Tensor) -> bytes:
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
