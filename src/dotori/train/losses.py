@@ -1,0 +1,65 @@
+"""Cross-entropy of a linear head without the logits of the whole batch.
+
+The logits of a batch are its largest tensor: 4096 tokens x 8192 words x 4 bytes = 134 MB, and autograd keeps several.
+Here the head runs chunk by chunk, and since the loss is a sum whose gradient is known up to one factor, each chunk's
+gradient is formed at once, in place of its logits.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch.autograd.function import FunctionCtx
+
+# Logits alive at a time: few enough to stay near the cache, enough to keep the matrix products large.
+CHUNK_ELEMENTS = 1 << 22
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx, hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, scale: float
+    ) -> torch.Tensor:
+        with_gradient = any(ctx.needs_input_grad[:2])  # type: ignore[attr-defined]
+        device = hidden.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+        head = weight.to(dtype)  # (V, D)
+        loss = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        d_hidden = torch.zeros_like(hidden) if with_gradient else None
+        d_weight = torch.zeros_like(weight, dtype=torch.float32) if with_gradient else None
+        rows = max(64, CHUNK_ELEMENTS // weight.shape[0])
+        for start in range(0, hidden.shape[0], rows):
+            part, target = hidden[start : start + rows].to(dtype), targets[start : start + rows]
+            logits = (part @ head.t()).float().mul_(scale)  # (n, V)
+            normaliser = torch.logsumexp(logits, dim=1, keepdim=True)  # (n, 1)
+            counted = target >= 0
+            index = target.clamp(min=0)[:, None]
+            loss += torch.where(counted, (normaliser - logits.gather(1, index))[:, 0], 0.0).sum()
+            if d_hidden is None or d_weight is None:
+                continue
+            probability = logits.sub_(normaliser).exp_()
+            probability.scatter_add_(1, index, probability.new_full((1, 1), -1.0).expand_as(index))
+            d_logits = probability.mul_(counted[:, None].float() * scale).to(dtype)
+            d_hidden[start : start + rows] = d_logits @ head
+            if dtype == torch.float32:
+                d_weight.addmm_(d_logits.t(), part)
+            else:
+                d_weight += d_logits.t() @ part
+        if with_gradient:
+            ctx.save_for_backward(d_hidden, d_weight)  # type: ignore[arg-type]
+        return loss
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, *grads: torch.Tensor) -> tuple:
+        d_hidden, d_weight = ctx.saved_tensors  # type: ignore[attr-defined]
+        return d_hidden * grads[0].to(d_hidden.dtype), d_weight * grads[0], None, None
+
+
+def linear_cross_entropy(
+    hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, scale: float
+) -> torch.Tensor:
+    """Sum over tokens of -log softmax(scale * hidden @ weight.T)[target], in nats.
+
+    hidden (N, D) float; weight (V, D) float32; targets (N,) int64, negative where nothing is learnt. The products run in
+    the autocast dtype where autocast is on, softmax and sums in float32. Returns a float32 scalar.
+    """
+    return _LinearCrossEntropy.apply(hidden, weight, targets, scale)

@@ -1,0 +1,68 @@
+"""The chunked head equals cross-entropy over whole logits, in value and gradient."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+import dotori.train.losses as losses
+from dotori.train.losses import linear_cross_entropy
+
+
+def plain(hidden, weight, targets, scale):
+    return F.cross_entropy(scale * (hidden @ weight.t()), targets, reduction="sum", ignore_index=-100)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    tokens=st.integers(1, 150),
+    vocab=st.integers(2, 90),
+    scale=st.sampled_from([0.25, 1.0, 3.0]),
+    seed=st.integers(0, 99),
+)
+def test_value_and_gradients_equal_the_plain_ones(tokens, vocab, scale, seed):
+    generator = torch.Generator().manual_seed(seed)
+    hidden = torch.randn(tokens, 8, generator=generator, dtype=torch.float64)
+    weight = torch.randn(vocab, 8, generator=generator, dtype=torch.float64)
+    targets = torch.randint(0, vocab, (tokens,), generator=generator)
+    targets[torch.rand(tokens, generator=generator) < 0.3] = -100
+    results = []
+    for loss in (linear_cross_entropy, plain):
+        h, w = hidden.float().requires_grad_(), weight.float().requires_grad_()
+        value = loss(h, w, targets, scale)
+        (3.0 * value).backward()
+        results.append((value.detach(), h.grad, w.grad))
+    for fast, slow in zip(*results, strict=True):
+        torch.testing.assert_close(fast, slow, atol=2e-4, rtol=2e-4)
+
+
+def test_chunks_do_not_show(monkeypatch):
+    hidden, weight, targets = torch.randn(300, 8), torch.randn(50, 8), torch.randint(0, 50, (300,))
+    whole = linear_cross_entropy(hidden, weight, targets, 1.0)
+    monkeypatch.setattr(losses, "CHUNK_ELEMENTS", 50 * 64)
+    torch.testing.assert_close(linear_cross_entropy(hidden, weight, targets, 1.0), whole)
+
+
+def test_nothing_to_learn_gives_zero_and_no_gradient():
+    hidden, weight = torch.randn(5, 8, requires_grad=True), torch.randn(9, 8, requires_grad=True)
+    loss = linear_cross_entropy(hidden, weight, torch.full((5,), -100), 1.0)
+    loss.backward()
+    assert loss.item() == 0
+    assert not hidden.grad.any()
+    assert not weight.grad.any()
+
+
+def test_bf16_autocast_stays_near_and_gives_float32_gradients():
+    hidden, weight, targets = torch.randn(64, 32), torch.randn(50, 32, requires_grad=True), torch.randint(0, 50, (64,))
+    exact = linear_cross_entropy(hidden, weight, targets, 1.0).item()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = linear_cross_entropy(hidden.bfloat16(), weight, targets, 1.0)
+    loss.backward()
+    assert weight.grad.dtype == torch.float32
+    assert loss.item() == pytest.approx(exact, rel=0.02)  # bf16 keeps 8 bits
+
+
+def test_gradients_are_not_formed_without_need():
+    with torch.no_grad():
+        assert linear_cross_entropy(torch.randn(4, 8), torch.randn(9, 8), torch.tensor([1, 2, 3, -100]), 1.0) > 0

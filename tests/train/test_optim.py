@@ -1,0 +1,113 @@
+"""AdamW equals torch's; Muon's update is semi-orthogonal; groups follow the muP table."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from dotori.train.optim import MuonAdamW, make_optimizer, orthogonalize
+
+
+class Tiny(nn.Module):
+    """Named as the decoder names its parts."""
+
+    def __init__(self, width=32):
+        super().__init__()
+        self.model = nn.Module()
+        self.model.embed_tokens = nn.Embedding(20, width)
+        self.model.layers = nn.ModuleList(nn.Linear(width, 2 * width, bias=True) for _ in range(2))
+        self.lm_head = nn.Linear(2 * width, 20, bias=False)
+
+    def loss(self, ids):
+        x = self.model.embed_tokens(ids)
+        return self.lm_head(sum(layer(x) for layer in self.model.layers)).square().mean()
+
+
+def optimizer_for(model, kind, lr=0.01, matrix_lr=0.02, weight_decay=0.1, hidden_size=512):
+    return make_optimizer(model, hidden_size, kind, lr, matrix_lr, weight_decay, (0.9, 0.95), torch.float32)
+
+
+def test_groups_follow_the_table():
+    model = Tiny()
+    adamw, muon = optimizer_for(model, "adamw"), optimizer_for(model, "muon")
+    assert [g["peak_lr"] for g in adamw.param_groups] == [0.005, 0.01]
+    assert [g["peak_lr"] for g in muon.param_groups] == [0.02, 0.01]
+    assert [len(g["params"]) for g in muon.param_groups] == [2, 4]
+    assert [g["weight_decay"] for g in muon.param_groups] == [0.1, 0.0]
+
+
+def test_adamw_group_equals_torch_adamw():
+    torch.manual_seed(0)
+    ours, theirs = nn.Linear(6, 5), nn.Linear(6, 5)
+    theirs.load_state_dict(ours.state_dict())
+    group = {"params": list(ours.parameters()), "kind": "adamw", "weight_decay": 0.1, "lr": 0.01}
+    a = MuonAdamW([group], 0.9, 0.95, torch.float32)
+    b = torch.optim.AdamW(theirs.parameters(), lr=0.01, betas=(0.9, 0.95), eps=1e-10, weight_decay=0.1)
+    for _ in range(20):
+        x = torch.randn(7, 6)
+        for model, optimizer in ((ours, a), (theirs, b)):
+            optimizer.zero_grad()
+            model(x).square().sum().backward()
+            optimizer.step()
+    for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(p, q, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (40, 16), (16, 40), (3, 24, 24)])
+def test_orthogonalize_flattens_the_spectrum(shape):
+    torch.manual_seed(1)
+    values = torch.linalg.svdvals(orthogonalize(torch.randn(shape)))
+    assert values.max() < 1.3
+    assert values.median() > 0.6
+
+
+def test_orthogonalize_of_zero_is_zero():
+    assert not orthogonalize(torch.zeros(4, 6)).any()
+
+
+def test_equal_shapes_as_a_batch_equal_one_by_one():
+    torch.manual_seed(2)
+    grads = torch.randn(5, 12, 20)
+    torch.testing.assert_close(orthogonalize(grads), torch.stack([orthogonalize(g) for g in grads]))
+
+
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
+def test_state_survives_a_round_trip_bit_exactly(kind):
+    torch.manual_seed(3)
+    model = Tiny()
+    optimizer = optimizer_for(model, kind)
+
+    def step(model, optimizer, seed):
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak_lr"]
+        ids = torch.randint(0, 20, (4, 6), generator=torch.Generator().manual_seed(seed))
+        model.loss(ids).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    for seed in range(3):
+        step(model, optimizer, seed)
+    other = Tiny()
+    other.load_state_dict(model.state_dict())
+    restored = optimizer_for(other, kind)
+    restored.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    for m, o in ((model, optimizer), (other, restored)):
+        step(m, o, 9)
+    assert all(torch.equal(p, q) for p, q in zip(model.parameters(), other.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
+def test_the_loss_falls(kind):
+    torch.manual_seed(4)
+    model = Tiny()
+    optimizer = optimizer_for(model, kind)
+    ids = torch.randint(0, 20, (8, 6))
+    first = model.loss(ids).item()
+    for _ in range(30):
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak_lr"]
+        optimizer.zero_grad()
+        model.loss(ids).backward()
+        optimizer.step()
+    assert model.loss(ids).item() < first / 2
