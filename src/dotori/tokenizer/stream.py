@@ -23,6 +23,11 @@ class StreamDecoder:
         """The text that token `index` completes, often empty in the middle of a character. Raises UserError."""
         return self._first(self._decoder.decode(self._tokenizer.token_bytes(index)))
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether no character is unfinished."""
+        return not self._decoder.getstate()[0]
+
     def finish(self) -> str:
         """U+FFFD for a character that never ended, else nothing; the decoder starts anew."""
         text = self._first(self._decoder.decode(b"", final=True))
