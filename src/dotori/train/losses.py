@@ -59,7 +59,7 @@ def linear_cross_entropy(
 ) -> torch.Tensor:
     """Sum over tokens of -log softmax(scale * hidden @ weight.T)[target], in nats.
 
-    hidden (N, D) float; weight (V, D) float32; targets (N,) int64, negative where nothing is learnt. The products run in
-    the autocast dtype where autocast is on, softmax and sums in float32. Returns a float32 scalar.
+    hidden (N, D) float; weight (V, D) float32; targets (N,) int64, negative where nothing is learnt. The products run
+    in the autocast dtype where autocast is on, softmax and sums in float32. Returns a float32 scalar.
     """
     return _LinearCrossEntropy.apply(hidden, weight, targets, scale)
