@@ -90,8 +90,12 @@ def evaluation() -> dict:
     models = []
     for name, file, loss in (("sft", "model.safetensors", 0.0), ("export-q4_0", "model-Q4_0.gguf", 0.02)):
         story = {key: value * (1 - loss) for key, value in figures.items()}
-        rows = {"ko": {"bits_per_byte": 0.412, "ci95": [0.40, 0.425]}, "en": {"bits_per_byte": 0.523}}
-        bpb = {"languages": rows, "baselines": {"unigram": {"ko": 2.9, "en": 3.4}}}
+        base = {"byte_unigram": 4.6, "byte_bigram": 2.9}
+        rows = {
+            "ko": {"bits_per_byte": 0.412, "ci95": [0.40, 0.425], "baselines": base},
+            "en": {"bits_per_byte": 0.523, "ci95": None, "baselines": base},
+        }
+        bpb = {"languages": rows}
         models.append({"name": name, "file": file, "storyworld": story | {"ci95": intervals, "baselines": baselines}})
         models[-1]["bpb"] = bpb
     turns = [

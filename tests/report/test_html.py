@@ -43,7 +43,7 @@ def test_the_page_shows_every_part(run_folder):
     page = Page(render(read_run(run_folder)))
     for part in (
         "91.1 %", "Korean to English", "사과를 샀습니다.", "export-q4_0", "Training loss", "Learning rate",
-        "bits per byte", "unigram", "majority", "model-Q4_0.gguf", "logits equal", "2.3e-6",
+        "bits per byte", "byte unigram", "majority", "model-Q4_0.gguf", "logits equal", "2.3e-6",
         "3 min 51 s", "duplicate 12",
         "2.13M parameters", "every setting", "decay",
     ):  # fmt: skip

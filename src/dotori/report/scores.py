@@ -65,7 +65,7 @@ def evaluation_charts(run: RunFacts) -> list[str]:
             for model in models
             if (row := ((model.get("bpb") or {}).get("languages") or {}).get(language))
         ]
-        bars += _bpb_baselines(models, language)
+        bars += _language_baselines(models, language)
         bars = [replace(bar, text=f"{bar.value:.3f}") for bar in bars]
         charts.append(
             bar_chart(f"Bits per byte, {_LANGUAGES.get(language, language)}", bars, max(b.value for b in bars))
@@ -89,10 +89,7 @@ def _baselines(models: list[dict[str, Any]], report: str, key: str, factor: floa
     return []
 
 
-def _bpb_baselines(models: list[dict[str, Any]], language: str) -> list[Bar]:
-    for model in models:
-        rows = (model.get("bpb") or {}).get("baselines") or {}
-        bars = [Bar(name, row[language], muted=True) for name, row in rows.items() if row.get(language) is not None]
-        if bars:
-            return bars
-    return []
+def _language_baselines(models: list[dict[str, Any]], language: str) -> list[Bar]:
+    rows = [((model.get("bpb") or {}).get("languages") or {}).get(language) or {} for model in models]
+    found = next((row["baselines"] for row in rows if row.get("baselines")), {})
+    return [Bar(name.replace("_", " "), value, muted=True) for name, value in found.items()]
