@@ -54,8 +54,8 @@ def bytes_per_token(config: ModelConfig, bits_per_weight: float) -> int:
 def training_memory_bytes(config: ModelConfig, micro_batch_tokens: int, context: int) -> int:
     """Peak bytes of a float32 step, within a fifth: weights, gradients, moments, activations, head.
 
-    Activations a token and layer: the tensors autograd keeps, about 14 of width D and 5 of width F, 4 bytes each, and the
-    boolean mask, `context` bytes a token for all layers.
+    Activations a token and layer: what autograd keeps, about 14 tensors of width D and 5 of width F, 4 bytes each;
+    and the boolean mask, `context` bytes a token for all layers.
     """
     d, f = config.hidden_size, config.intermediate_size
     state = 16 * parameters(config)

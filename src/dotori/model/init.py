@@ -12,9 +12,9 @@ from dotori.model.transformer import Transformer
 def init_weights(model: Transformer, generator: torch.Generator) -> None:
     """Fills `model` in place from `generator`, parameters in the order of their names.
 
-    Matrices: normal(config.initializer_range) [MiniCPM: 0.1 / sqrt(hidden_size/256)]; norms 1, biases 0.
-    The projections that write into the residual stream and an untied head begin at zero, so that the model begins as the
-    uniform distribution and every block as the identity.
+    Matrices: normal with std config.initializer_range (0.1 / sqrt(hidden_size/256)); norms 1, biases 0.
+    The projections that write into the residual stream and an untied head begin at zero, so that the model begins as
+    the uniform distribution and every block as the identity.
     """
     for name, parameter in sorted(model.named_parameters()):
         if parameter.ndim == 1:

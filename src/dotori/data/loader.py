@@ -1,0 +1,172 @@
+"""A dataset folder as training rows and validation windows.
+
+A text domain is one long stream: row i is tokens i*T .. i*T+T, so nothing is lost but a tail shorter than a row. A chat
+domain is packed: whole conversations in a row, padded, targets only where something is to be learnt. In both,
+`documents` numbers the documents of a row, and attention and targets stay inside them, except that the last token of
+a text document predicts the BOS of the next: that is how a model learns to end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from dotori.data.mix import Mixture, Phase
+from dotori.data.pack import pack
+from dotori.data.shards import Stream
+from dotori.errors import UserError
+from dotori.files import read_json
+
+IGNORED = -100
+
+
+class Batch(NamedTuple):
+    """Rows: ids, targets int64 (B, T), targets -100 where nothing is learnt; documents int32 (B, T)."""
+
+    ids: np.ndarray
+    targets: np.ndarray
+    documents: np.ndarray
+
+
+class Window(NamedTuple):
+    """A piece of a validation document: ids int64 (n,), of which those from index `first` on are scored here."""
+
+    ids: np.ndarray
+    first: int
+
+
+class Validation(NamedTuple):
+    """Validation documents of one language: windows that score every token but BOS once, and their texts' bytes."""
+
+    windows: list[Window]
+    bytes: int
+    documents: int
+
+
+def read_manifest(dataset: Path) -> dict:
+    """The manifest of a dataset folder; raises UserError when the folder is none."""
+    return read_json(dataset / "manifest.json", "dataset folder")
+
+
+def _stream(dataset: Path, manifest: dict, domain: str, split: str) -> Stream:
+    entry = manifest["domains"][domain]
+    names = [name for name in entry["splits"].get(split, {}).get("shards", [])]
+    return Stream([dataset / domain / name for name in names], manifest["vocab_size"], entry["format"] == "chat")
+
+
+class _TextRows:
+    def __init__(self, stream: Stream, context: int) -> None:
+        self.stream, self.context, self.cut = stream, context, 0
+        self.size = max(0, (stream.tokens - 1) // context)
+
+    def row(self, index: int, loss_on: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        start = index * self.context
+        tokens = self.stream.read(start, start + self.context + 1)
+        # Numbers count documents that begin inside the row, whatever their first token is.
+        starts = self.stream.document_starts
+        low, high = np.searchsorted(starts, (start + 1, start + self.context))
+        documents = np.zeros(self.context, dtype=np.int32)
+        documents[starts[low:high] - start] = 1
+        return tokens[:-1], tokens[1:], np.cumsum(documents, dtype=np.int32)
+
+
+class _ChatRows:
+    def __init__(self, stream: Stream, context: int) -> None:
+        self.stream, self.context = stream, context
+        self.rows, self.cut = pack(np.diff(stream.document_starts), context)
+        self.size = len(self.rows)
+
+    def row(self, index: int, loss_on: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        ids = np.zeros(self.context, dtype=np.int64)
+        targets = np.full(self.context, IGNORED, dtype=np.int64)
+        documents = np.full(self.context, -1, dtype=np.int32)
+        at = 0
+        for number, document in enumerate(self.rows[index]):
+            start, end = self.stream.document_starts[document : document + 2].tolist()
+            end = min(end, start + self.context - at)
+            tokens, n = self.stream.read(start, end), end - start
+            learnt = self.stream.read_mask(start, end)[1:] if loss_on == "assistant" else np.ones(n - 1, dtype=bool)
+            ids[at : at + n] = tokens
+            targets[at : at + n - 1] = np.where(learnt, tokens[1:], IGNORED)
+            documents[at : at + n] = number
+            at += n
+        return ids, targets, documents
+
+
+class Loader:
+    """Rows of `context` tokens by sample number; what is drawn depends on (seed, sample number) alone.
+
+    `phases` say which domains are mixed and when it changes (none: every domain by its rows). Raises UserError for a
+    broken folder, an unknown domain, or a domain too small for one row.
+    """
+
+    def __init__(
+        self, dataset: Path, context: int, seed: int, phases: Sequence[Phase] = (), split: str = "train"
+    ) -> None:
+        self.dataset, self.context = dataset, context
+        self.manifest = read_manifest(dataset)
+        self._domains: list[_TextRows | _ChatRows] = []
+        for name, entry in self.manifest["domains"].items():
+            kind = _ChatRows if entry["format"] == "chat" else _TextRows
+            self._domains.append(kind(_stream(dataset, self.manifest, name, split), context))
+        sizes = {name: rows.size for name, rows in zip(self.manifest["domains"], self._domains, strict=True)}
+        if not any(sizes.values()):
+            raise UserError(f"{dataset}: no domain fills one row of {context} tokens; lower context or add text")
+        self.mixture = Mixture(seed, sizes, phases)
+
+    @property
+    def cut(self) -> dict[str, int]:
+        """Conversations longer than a row, cut, by domain."""
+        names = self.manifest["domains"]
+        return {name: rows.cut for name, rows in zip(names, self._domains, strict=True) if rows.cut}
+
+    def rows(self, first_sample: int, count: int) -> Batch:
+        """Samples first_sample .. first_sample+count-1."""
+        rows = []
+        for sample in range(first_sample, first_sample + count):
+            place = self.mixture.locate(sample)
+            rows.append(self._domains[place.domain].row(place.row, self.mixture.phases[place.phase].loss_on))
+        ids, targets, documents = (np.stack(part) for part in zip(*rows, strict=True))
+        return Batch(ids, targets, documents)
+
+
+def validation_languages(dataset: Path) -> list[str]:
+    """The languages that have validation text, sorted."""
+    found = set()
+    for entry in read_manifest(dataset)["domains"].values():
+        if entry["format"] == "text":
+            found |= {split.partition("-")[2] for split, part in entry["splits"].items() if part["documents"]}
+    return sorted(found - {""})
+
+
+def validation(dataset: Path, language: str, context: int, max_bytes: int) -> Validation:
+    """Validation text of a language, up to about `max_bytes`, domains in turn, as windows of at most context+1 ids.
+
+    Each document starts after its BOS; a long one goes on in windows whose new tokens have half a context before them.
+    """
+    manifest = read_manifest(dataset)
+    streams = [_stream(dataset, manifest, name, f"validation-{language}") for name in manifest["domains"]]
+    streams = [stream for stream in streams if stream.documents]
+    windows: list[Window] = []
+    total, documents = 0, 0
+    for index in range(max((stream.documents for stream in streams), default=0)):
+        for stream in streams:
+            if index < stream.documents and total < max_bytes:
+                start, end = stream.document_starts[index : index + 2].tolist()
+                windows += cut_windows(stream.read(start, end), context)
+                total, documents = total + int(stream.document_bytes[index]), documents + 1
+    return Validation(windows, total, documents)
+
+
+def cut_windows(ids: np.ndarray, context: int) -> Iterator[Window]:
+    """Windows of at most context+1 ids over one document; each token but BOS is scored once, stride half a context."""
+    end = min(len(ids), context + 1)
+    yield Window(ids[:end], 1)
+    while end < len(ids):
+        new_end = min(len(ids), end + context // 2)
+        start = max(0, new_end - context - 1)
+        yield Window(ids[start:new_end], end - start)
+        end = new_end
