@@ -2,10 +2,14 @@
 
 import resource
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # for tiny_run
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from dotori.train.ledger import Ledger
 from dotori.train.objective import Batch, Objective
 from dotori.train.resume import Progress, prune, save, stable_folder, step_folder
 from dotori.train.schedule import Plan, fixed_plan, multiplier, timed_plan
-from dotori.train.settings import TrainSettings, phase_steps
+from dotori.train.settings import TrainSettings, planned_phases
 from dotori.train.speed import Clock, Speed
 from dotori.train.spikes import Window, too_many
 
@@ -101,12 +101,12 @@ def train(run: Run, log: RunLog, stop: Callable[[], str | None]) -> None:
 def take_step(run: Run, fetch: Fetch, log: RunLog) -> dict[str, Any]:
     """The step at `run.progress`, applied or, when it is bad, skipped; returns its ledger line."""
     s, progress = run.settings, run.progress
-    if progress.step in phase_steps(s, progress.plan):
+    if progress.step in dict(planned_phases(s, progress.plan)):
         progress.window = Window()  # other data, another loss: not a spike
     gradient = gradients(run, fetch, progress.samples)
     factor = multiplier(progress.step, progress.plan, s.warmup_steps, s.shape, s.lr_floor)
-    record: dict[str, Any] = {"step": progress.step, "loss": gradient.loss, "lr": s.lr * factor, "grad_norm": gradient.norm}
-    record |= gradient.metrics
+    record: dict[str, Any] = {"step": progress.step, "loss": gradient.loss, "lr": s.lr * factor}
+    record |= {"grad_norm": gradient.norm} | gradient.metrics
     if reason := progress.window.judge(gradient.loss, gradient.norm):
         run.optimizer.zero_grad(set_to_none=True)
         _skip_or_stop(run, reason, log)

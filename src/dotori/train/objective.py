@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import torch
 
-from dotori.data.loader import Batch as Rows
 from dotori.model.transformer import Transformer
 from dotori.train.losses import linear_cross_entropy
 
@@ -27,14 +26,6 @@ class Batch(NamedTuple):
 
 
 Objective = Callable[[Transformer, Batch], tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]]
-
-
-def to_device(rows: Rows, device: torch.device) -> Batch:
-    """Loader rows as tensors on `device`; a GPU copies from pinned memory while it computes."""
-    tensors = (torch.from_numpy(array) for array in (rows.ids, rows.targets, rows.documents))
-    if device.type == "cuda":
-        return Batch(*(tensor.pin_memory().to(device, non_blocking=True) for tensor in tensors))
-    return Batch(*tensors)
 
 
 def next_token(model: Transformer, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:

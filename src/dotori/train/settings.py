@@ -39,7 +39,8 @@ class TrainSettings:
 
     `minutes` is wall time from the first step, validation and saving included: the stable phase lasts until the time
     left is the decay's share, and the number of decay steps is then fixed once from the measured step time.
-    No `phases` means every domain by its number of tokens.
+    No `phases` means every domain by its number of rows, or the mixture that is branched from. `matrix_lr` is Muon's,
+    for matrices inside the layers.
     """
 
     tokens: int | None = None
@@ -54,6 +55,7 @@ class TrainSettings:
 
     optimizer: Literal["adamw", "muon"] = "adamw"
     lr: float = 0.01
+    matrix_lr: float = 0.02
     beta1: float = 0.9
     beta2: float = 0.95
     weight_decay: float = 0.1
@@ -107,15 +109,15 @@ class TrainSettings:
         return {"wsd": self.decay_share, "cosine": 1.0, "constant": 0.0}[self.schedule]
 
 
-def phase_steps(s: TrainSettings, plan: Plan | None) -> list[int]:
-    """The step at which each phase begins; phases that wait for a decay not yet planned are left out."""
-    steps = []
-    for phase in s.phases:
-        if phase.start != "decay":
-            steps.append(_first_step(phase, s))
-        elif plan is not None:
-            steps.append(plan.decay_start)
-    return steps
+def planned_phases(s: TrainSettings, plan: Plan | None) -> list[tuple[int, Phase]]:
+    """Each phase with the step at which it begins.
+
+    One that waits for a decay not yet planned is left out; one that would begin after the decay's phase is dropped.
+    """
+    known = [(_first_step(phase, s), phase) for phase in s.phases if phase.start != "decay"]
+    if plan is None or not s.phases or s.phases[-1].start != "decay":
+        return known
+    return [(step, phase) for step, phase in known if step < plan.decay_start] + [(plan.decay_start, s.phases[-1])]
 
 
 def _length(s: TrainSettings) -> None:
@@ -147,6 +149,7 @@ def _batch(s: TrainSettings) -> None:
 def _rates(s: TrainSettings) -> None:
     limits = {
         "lr": (s.lr, 0, float("inf")),
+        "matrix_lr": (s.matrix_lr, 0, float("inf")),
         "decay_share": (s.decay_share, 0, 1),
         "lr_floor": (s.lr_floor, 0, 1),
         "clip": (s.clip, 0, float("inf")),
@@ -177,6 +180,8 @@ def _phases(s: TrainSettings) -> None:
             )
         if phase.start == "decay" and s.effective_decay_share == 0:
             raise UserError('phase: start "decay", but nothing decays in this run; set decay_share or drop the phase')
+        if phase.start == "decay" and phase is not s.phases[-1]:
+            raise UserError("phases: one starts with the decay and another stands behind it; put the former last")
     known = [_first_step(phase, s) for phase in s.phases if phase.start != "decay"]
     if known != sorted(set(known)):
         raise UserError(f"phases: they start at steps {known}; each must start after the one before; order them")
