@@ -21,7 +21,7 @@ from dotori.train.lock import locked
 from dotori.train.settings import TrainSettings
 from dotori.train.spikes import SILENT, WINDOW, Window, too_many
 from dotori.train.stop import stop_requests
-from dotori.train.tensors import write_tensors
+from dotori.checkpoint.tensors import write_tensors
 
 
 def filled(count=SILENT, seed=0):

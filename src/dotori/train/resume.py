@@ -31,7 +31,7 @@ from dotori.errors import UserError
 from dotori.files import atomic_folder, disk_errors, read_json, sha256_file, sha256_json, to_json
 from dotori.train.schedule import Plan
 from dotori.train.spikes import Window
-from dotori.train.tensors import write_tensors
+from dotori.checkpoint.tensors import write_tensors
 
 KEPT = 2
 

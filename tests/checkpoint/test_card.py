@@ -3,7 +3,7 @@
 import yaml
 from huggingface_hub import ModelCard
 
-from dotori.report.card import model_card
+from dotori.checkpoint.card import model_card
 
 LINEAGE = {
     "stage": "sft",
