@@ -14,7 +14,7 @@ import torch
 from dotori.checkpoint.card import model_card
 from dotori.checkpoint.hf_names import config_from_hf, config_to_hf
 from dotori.checkpoint.lineage import Lineage, write_lineage
-from dotori.checkpoint.tensors import read_state, write_tensors
+from dotori.checkpoint.tensors import read_state, tensor_files, write_tensors
 from dotori.errors import UserError
 from dotori.files import atomic_folder, read_json, to_json
 from dotori.model.config import ModelConfig
@@ -36,8 +36,8 @@ def read_config(folder: Path) -> ModelConfig:
 def read_model(folder: Path) -> tuple[Transformer, ModelConfig]:
     """The model in `folder`, float32, on the CPU; every tensor's name, shape and type is checked before it is read."""
     config = read_config(folder)
-    weights = [*folder.glob("*.safetensors")]
-    if config.num_hidden_layers * config.hidden_size > max(1, sum(path.stat().st_size for path in weights)):
+    stored = sum(path.stat().st_size for path in tensor_files(folder))
+    if config.num_hidden_layers * config.hidden_size > stored:
         raise UserError(
             f"{folder}: {config.num_hidden_layers} layers of width {config.hidden_size}; the weight files are too "
             "small for them; restore config.json or the weights"

@@ -62,7 +62,7 @@ def read_state(
     Names, shapes and types are checked against the headers before anything is read. Tensors that are not in `shapes`
     are an error unless they end in one of `optional`. Raises UserError naming the tensor.
     """
-    files = _tensor_files(folder)
+    files = tensor_files(folder)
     found: dict[str, Path] = {}
     state: dict[str, torch.Tensor] = {}
     for path in files:
@@ -81,7 +81,8 @@ def read_state(
     return state
 
 
-def _tensor_files(folder: Path) -> list[Path]:
+def tensor_files(folder: Path) -> list[Path]:
+    """The safetensors files of a model folder; raises UserError when there are none, naming pickles it refuses."""
     single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
     if single.is_file():
         return [single]
