@@ -1,13 +1,17 @@
+import gzip
+import json
 import unicodedata
 from math import log, log2
+from pathlib import Path
 
 import numpy as np
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dotori.errors import UserError
-from dotori.evaluate.bpb import Document, document, score_documents, windows
+from dotori.evaluate.bpb import Document, document, evaluate_bpb, score_documents, windows
 from dotori.runlog import RunLog
 
 
@@ -103,3 +107,38 @@ def test_files_stay_apart_and_languages_add_up():
     assert [(row["path"], row["lang"], row["documents"]) for row in report["files"]] == [("a", "ko", 1), ("b", "ko", 2)]
     assert report["languages"]["ko"]["documents"] == 2
     assert report["files"][1]["languages"]["en"]["bytes"] == 5
+
+
+def _rows(*rows: object) -> bytes:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+
+
+def test_files_of_every_kind(tmp_path: Path):
+    rows = _rows({"text": "도토리"}, {"body": "acorn"}, {"messages": [{"role": "user", "content": "a"}]}, {"text": "x"})
+    (tmp_path / "a.jsonl").write_bytes(rows + b"{broken\n\xff\xfe\n")
+    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(rows))
+    (tmp_path / "c.jsonl.zst").write_bytes(zstandard.compress(rows))
+    (tmp_path / "d.txt").write_text("나무 한 그루", encoding="utf-8-sig")
+    scorer, log = ByteScorer(np.full(256, 1 / 256), 64), RunLog(quiet=True)
+    report = evaluate_bpb(scorer, [str(tmp_path)], "text", None, log)
+    assert [Path(row["path"]).name for row in report["files"]] == ["a.jsonl", "b.jsonl.gz", "c.jsonl.zst", "d.txt"]
+    assert [row["bytes"] for row in report["files"]] == [10, 10, 10, 17]
+    assert [row["lang"] for row in report["files"]] == ["ko"] * 4
+    assert report["rejected"] == {"no field 'text'": 6, "broken JSON": 1, "broken UTF-8": 1}
+    body = evaluate_bpb(scorer, [str(tmp_path / "a.jsonl")], "body", "ko", log)
+    assert (body["files"][0]["bytes"], body["files"][0]["lang"]) == (5, "ko")
+
+
+def test_files_that_cannot_be_scored_are_named(tmp_path: Path):
+    scorer, log = ByteScorer(np.full(256, 1 / 256), 64), RunLog(quiet=True)
+    whole = gzip.compress(b"a" * 9999)
+    (tmp_path / "cut.txt.gz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "empty.txt").write_bytes(b"")
+    (tmp_path / "a.pdf").write_bytes(b"x")
+    for name, message in [("cut.txt.gz", "truncated"), ("empty.txt", "no text came in"), ("a.pdf", "unknown ending")]:
+        with pytest.raises(UserError, match=message):
+            evaluate_bpb(scorer, [str(tmp_path / name)], "text", None, log)
+    with pytest.raises(UserError, match="no file"):
+        evaluate_bpb(scorer, [str(tmp_path / "none.txt")], "text", None, log)
+    with pytest.raises(UserError, match="lang: 'fr'"):
+        evaluate_bpb(scorer, [str(tmp_path / "empty.txt")], "text", "fr", log)

@@ -12,13 +12,14 @@ Dirichlet prior of 0.05 per byte value for each of 257 contexts, document start 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import log
 
 import numpy as np
 import torch
 
+from dotori.data.sources import find_files, read_records
 from dotori.errors import UserError
 from dotori.evaluate.stats import ratio_interval
 from dotori.runlog import RunLog
@@ -157,6 +158,32 @@ def _report(files: dict[str, dict[str, _Tally]], empty: int) -> dict[str, object
         rows.append({"path": path, "lang": main} | whole.report() | {"languages": breakdown})
     totals = {lang: languages[lang].report() for lang in sorted(languages)}
     return {"files": rows, "languages": totals, "empty_documents": empty}
+
+
+def evaluate_bpb(scorer: Scorer, files: Sequence[str], field: str, lang: str | None, log: RunLog) -> dict[str, object]:
+    """Bits per byte on text files, folders or globs: `score_documents` with `rejected` {reason: records} beside.
+
+    `field` holds the text in .jsonl and .parquet; `lang` is the language of all documents, None finds each one's. Rows
+    that are conversations are rejected. Raises UserError for a path that names no file, a damaged archive, no text.
+    """
+    if lang not in (None, "ko", "en"):
+        raise UserError(f"lang: {lang!r}; ko or en is needed; leave it out to find each document's own")
+    rejected: dict[str, int] = {}
+
+    def reject(reason: str, place: str) -> None:
+        rejected[reason] = rejected.get(reason, 0) + 1
+        log.event("rejected", reason=reason, place=place)
+
+    def documents() -> Iterator[Document]:
+        for path in paths:
+            for record in read_records(path, field, reject):
+                if record.messages:
+                    reject(f"no field {field!r}", record.id)
+                else:
+                    yield document(str(path), record.text, lang)
+
+    paths = find_files(tuple(files))
+    return score_documents(scorer, documents(), log) | {"rejected": rejected}
 
 
 def document(path: str, text: str, lang: str | None) -> Document:
