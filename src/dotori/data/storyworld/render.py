@@ -27,7 +27,7 @@ def _parts(template: str, korean: bool) -> tuple[tuple, ...]:
     return tuple(part for part in (*found, (template[at:],)) if part != ("",))
 
 
-@lru_cache(maxsize=None)
+@cache
 def roles_of(template: str) -> frozenset[str]:
     """The roles that a Korean template tells of."""
     slots = [part[0] for part in _parts(template, True) if len(part) > 1 and part[0]]
