@@ -25,7 +25,6 @@ from dotori.errors import UserError
 from dotori.evaluate.chrf import chrf, chrf_counts, chrf_of_counts
 from dotori.evaluate.stats import Interval, bootstrap_interval, share_interval
 from dotori.runlog import RunLog
-from dotori.scorer import Scorer
 from dotori.tokenizer.chat import Message
 
 # Fewer particles than this say nothing about the rule.
@@ -36,12 +35,25 @@ _LANGUAGES = ("ko", "en")
 Item = dict[str, Any]
 
 
-class Talker(Scorer, Protocol):
-    """A scorer that also knows its chat template and what ends a turn; both sessions do."""
+class Talker(Protocol):
+    """A scorer that also knows its chat template, what ends a turn and where it comes from; both sessions do."""
 
+    context: int
     stop_ids: list[int]
     lineage: dict | None
     metadata: dict
+
+    def tokenize(self, text: str) -> list[int]:
+        """Ids of `text`, no BOS added."""
+        ...
+
+    def detokenize(self, ids: list[int]) -> str:
+        """Text of `ids`; special tokens give nothing."""
+        ...
+
+    def generate_batch(self, prompts: list[list[int]], max_tokens: int, stop_ids: list[int]) -> list[list[int]]:
+        """Greedy continuations without the stop token, one per prompt."""
+        ...
 
     def chat(self, messages: Sequence[Message]) -> list[int]:
         """The prompt ids of a conversation, up to where the assistant speaks next."""

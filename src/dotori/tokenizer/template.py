@@ -22,7 +22,6 @@ from jinja2.ext import LoopControlExtension
 from jinja2.runtime import LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
-from jinja2.visitor import NodeTransformer
 
 from dotori.errors import UserError
 
@@ -107,11 +106,11 @@ class _Environment(ImmutableSandboxedEnvironment):
     def _paid(self, function: Any) -> Any:
         # Jinja reads how to call a filter from an attribute, which functools.wraps copies.
         @functools.wraps(function)
-        def paid(*args: Any, **kwargs: Any) -> Any:
+        def _charged(*args: Any, **kwargs: Any) -> Any:
             self.purse.spend(_STEP_UNITS)
             return self.purse.charge(function(*args, **kwargs))
 
-        return paid
+        return _charged
 
     def _concat(self, parts: Iterable[str]) -> str:
         parts = list(parts)
@@ -166,7 +165,7 @@ class _Environment(ImmutableSandboxedEnvironment):
                 return attr in methods
         return isinstance(obj, LoopContext | Namespace | Macro)
 
-    def call(self, context: Any, function: Any, *args: Any, **kwargs: Any) -> Any:
+    def _paid_call(self, context: Any, function: Any, *args: Any, **kwargs: Any) -> Any:
         """A call, paid; joining and replacing go through the bounded twins of the string methods."""
         self.purse.spend(_STEP_UNITS)
         owner, name = getattr(function, "__self__", None), getattr(function, "__name__", "")
@@ -175,6 +174,8 @@ class _Environment(ImmutableSandboxedEnvironment):
         if isinstance(owner, str) and name == "join":
             return self._join(args[0] if args else (), owner)
         return self.purse.charge(super().call(context, function, *args, **kwargs))
+
+    call = _paid_call
 
 
 def _raise(message: str) -> None:
@@ -187,30 +188,30 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-class _Meter(NodeTransformer):
-    """Puts the purse where Jinja's sandbox does not look: loops, `~`, slices and literals."""
+def _metered(node: nodes.Node) -> nodes.Node:
+    """The tree with the purse where Jinja's sandbox does not look: loops, `~`, slices, literals and output."""
+    for name, value in list(node.iter_fields()):
+        if isinstance(value, nodes.Node):
+            setattr(node, name, _metered(value))
+        elif isinstance(value, list):
+            setattr(node, name, [_metered(item) if isinstance(item, nodes.Node) else item for item in value])
+    if isinstance(node, nodes.For):
+        node.iter = _filtered(node.iter, "_each")
+    elif isinstance(node, nodes.Output):
+        node.nodes = [
+            item if isinstance(item, nodes.TemplateData) else _filtered(item, "string") for item in node.nodes
+        ]
+    elif isinstance(node, nodes.Concat):
+        return _filtered(nodes.List(node.nodes), "_concat")
+    is_slice = isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Slice)
+    is_tuple = isinstance(node, nodes.Tuple) and node.ctx == "load"
+    if is_slice or is_tuple or isinstance(node, nodes.List | nodes.Dict):
+        return _filtered(node, "_charge")
+    return node
 
-    def generic_visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> nodes.Node:
-        super().generic_visit(node, *args, **kwargs)
-        if isinstance(node, nodes.For):
-            node.iter = _filtered(cast(nodes.Expr, node.iter), "_each")
-        elif isinstance(node, nodes.Concat):
-            return _filtered(nodes.List(node.nodes), "_concat")
-        elif isinstance(node, nodes.Output):
-            node.nodes = [
-                item if isinstance(item, nodes.TemplateData) else _filtered(item, "string") for item in node.nodes
-            ]
-        elif (
-            isinstance(node, nodes.List | nodes.Dict)
-            or (isinstance(node, nodes.Tuple) and node.ctx == "load")
-            or (isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Slice))
-        ):
-            return _filtered(node, "_charge")
-        return node
 
-
-def _filtered(node: nodes.Expr, name: str) -> nodes.Filter:
-    return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
+def _filtered(node: nodes.Node, name: str) -> nodes.Filter:
+    return nodes.Filter(cast(nodes.Expr, node), name, [], [], None, None, lineno=node.lineno)
 
 
 @functools.lru_cache(maxsize=16)
@@ -227,7 +228,7 @@ def compile_template(source: str) -> CodeType:
         forbidden = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
         if next(tree.find_all(forbidden), None) is not None:
             raise UserError("chat template: it includes or imports files; it must stand alone; replace the template")
-        return environment.compile(_Meter().visit(tree), "chat_template", "chat_template")
+        return environment.compile(cast(nodes.Template, _metered(tree)), "chat_template", "chat_template")
     except (jinja2.TemplateError, RecursionError, SyntaxError, ValueError) as error:
         raise UserError(f"chat template: {error}; valid Jinja is needed; replace the template") from None
 
