@@ -33,7 +33,7 @@ def write_run(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "stages.json").write_text(json.dumps(records))
     (folder / "recipe.toml").write_text('name = "demo"\nseed = 1\n\n[tokenizer]\nstage = "tokenizer"\n')
-    put(folder / "tokenizer" / "fertility.json", {"proofs": [proof("round_trip", 0, 0, "decode(encode(x)) = x")]})
+    put(folder / "tokenizer" / "lineage.json", {"proofs": [proof("round_trip", 0, 0, "decode(encode(x)) = x")]})
     domain = {"documents": 41_822, "tokens": 2_912_000, "bytes": 9_812_000, "dropped": {"duplicate": 12, "short": 0}}
     chat = {"documents": 22_100, "tokens": 1_212_000, "bytes": 4_100_000, "dropped": {}}
     put(folder / "data" / "manifest.json", {"domains": {"story": domain, "chat": chat}})

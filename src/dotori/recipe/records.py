@@ -1,4 +1,4 @@
-"""What a run folder remembers: which stage was made from what, so that an unchanged one is skipped and a cut one resumed.
+"""What a run folder remembers: which stage was made from what, so that unchanged ones are skipped and cut ones resumed.
 
 DIR/stages.json      one record per stage (see Record), written after each change
 DIR/.hashes.json     SHA-256 of files by size and time of change, so that large inputs are read once
@@ -7,16 +7,13 @@ DIR/.lock            held while a run works here
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import dotori
 from dotori.errors import UserError
-from dotori.files import atomic_write, disk_errors, read_json, sha256_file, sha256_json, to_json
+from dotori.files import atomic_write, read_json, sha256_file, sha256_json, to_json
 from dotori.recipe.schema import Table, settings_json
 
 
@@ -96,24 +93,3 @@ class _Hashes:
         if self.changed:
             atomic_write(self.path, to_json(self.known))
             self.changed = False
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Holds the run folder for this process; raises UserError when another one works there."""
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
-            raise UserError(
-                f"{folder}: process {owner} is running a recipe there; one at a time; wait for it or choose another --out"
-            ) from None
-        os.truncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        yield
-    finally:
-        os.close(descriptor)

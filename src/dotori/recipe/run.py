@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dotori.errors import Interrupted, UserError
+from dotori.errors import Interrupted
 from dotori.files import atomic_write
-from dotori.recipe.records import Record, Records, locked
+from dotori.recipe.records import Record, Records
 from dotori.recipe.schema import Recipe, Table, to_toml
-from dotori.recipe.stages import STAGES, StageWork
+from dotori.recipe.stages import STAGES, StageKind, StageWork
 from dotori.runlog import RunLog
+from dotori.train.lock import locked
 from dotori.train.stop import stop_requests
 
 
@@ -37,7 +40,8 @@ def run_recipe(
     stage can be continued. Raises Interrupted after Ctrl-C, SIGTERM or that time, with what is done kept, and UserError
     when another process works in `folder` or a stage refuses its input.
     """
-    with locked(folder), stop_requests(stop_after) as request:
+    end = math.inf if stop_after is None else time.monotonic() + stop_after
+    with locked(folder):
         if restart:
             for table in _from(recipe, restart):
                 _remove(folder, table.name)
@@ -45,9 +49,9 @@ def run_recipe(
         records = Records(folder)
         outcomes = []
         for table in recipe.tables:
-            if request.reason:
-                raise Interrupted(f"{recipe.name}: {request.reason}; stopped before {table.name}")
-            outcomes.append(_stage(table, recipe, folder, records, log, lambda: request.reason))
+            if time.monotonic() >= end:
+                raise Interrupted(f"{recipe.name}: the time slice of {stop_after:g} s is over, before {table.name}")
+            outcomes.append(_stage(table, recipe, folder, records, log, end))
     return outcomes
 
 
@@ -62,24 +66,18 @@ def _from(recipe: Recipe, name: str) -> list[Table]:
     return [table for table in recipe.tables if table.name in found]
 
 
-def _stage(
-    table: Table, recipe: Recipe, folder: Path, records: Records, log: RunLog, stop: Callable[[], str | None]
-) -> Outcome:
+def _stage(table: Table, recipe: Recipe, folder: Path, records: Records, log: RunLog, end: float) -> Outcome:
     spec, out = STAGES[table.kind], folder / table.name
     inputs = input_folders(table, folder)
     fingerprint = records.fingerprint(table, inputs, spec.files(table.settings))
     record = records.stages.get(table.name)
-    if record is not None and record.fingerprint == fingerprint:
-        if record.output is not None and out.exists() and records.content(out) == record.output:
+    if record is not None and record.fingerprint == fingerprint and record.output is not None:
+        if out.exists() and records.content(out) == record.output:
             log.say(f"{table.name}: unchanged, kept")
             return Outcome(table.name, "unchanged", out, 0.0)
-        if record.output is not None:
-            log.say(f"{table.name}: {'its files were changed' if out.exists() else 'its folder is gone'}; made anew")
-            record = None
-    else:
+        log.say(f"{table.name}: {'its files were altered' if out.exists() else 'its folder is gone'}; made anew")
+    if record is not None and (record.output is not None or record.fingerprint != fingerprint):
         record = None
-    if record is None:
-        _remove(folder, table.name)
     log.say(f"{table.name}: {'resumed' if record else 'started'}")
     order = [one.name for one in recipe.tables]
     seconds, started = record.seconds if record else 0.0, time.monotonic()
@@ -92,16 +90,33 @@ def _stage(
 
     note(None)
     try:
-        with RunLog(folder / "logs" / f"{table.name}.jsonl", quiet=log.quiet) as stage_log:
+        with (
+            RunLog(folder / "logs" / f"{table.name}.jsonl", quiet=log.quiet) as stage_log,
+            _stopping(spec, end) as stop,
+        ):
             spec.run(StageWork(table.settings, inputs, out, stage_log, stop))
-    except (Interrupted, KeyboardInterrupt):
+    except Interrupted:
         note(None)
         raise
+    except KeyboardInterrupt:
+        note(None)
+        raise Interrupted(f"{table.name}: stopped by Ctrl-C; what is finished stays") from None
     if not out.is_dir():
         raise RuntimeError(f"stage {table.name} ended without its folder {out}")
     total = note(records.content(out))
     log.say(f"{table.name}: done in {total:.1f} s")
     return Outcome(table.name, "resumed" if record else "made", out, total)
+
+
+@contextmanager
+def _stopping(spec: StageKind, end: float) -> Iterator[Callable[[], str | None]]:
+    """Signals reach a stage that asks for them as a reason to save and end, any other as KeyboardInterrupt at once."""
+    if not spec.asks_stop:
+        yield lambda: None
+        return
+    left = None if end == math.inf else max(0.0, end - time.monotonic())
+    with stop_requests(left) as stop:
+        yield stop
 
 
 def input_folders(table: Table, folder: Path) -> dict[str, list[Path]]:

@@ -11,12 +11,14 @@
     stage = "data"
     tokenizer = "tokenizer"  # an input: another table of this recipe, or the path of a folder made before
 
-`${table.key}` inside a string is that key's value; `--set table.key=value` replaces one before anything is checked.
+`${table.key}` inside a string is that key's value, and alone it is the value itself, tables included.
+`--set table.key=value` replaces a value before anything is checked.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -27,6 +29,8 @@ from pydantic import TypeAdapter
 from dotori.config import build, interpolate, nearest, override, read_toml
 from dotori.errors import UserError
 from dotori.recipe.stages import STAGES, StageKind
+
+_REFERENCE = re.compile(r"\$\{([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\}")
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def read_recipe(path: Path, assignments: Sequence[str] = ()) -> Recipe:
 
 def check_recipe(mapping: Mapping[str, Any], assignments: Sequence[str] = (), where: str = "recipe") -> Recipe:
     """Checks a recipe given as a mapping; see read_recipe."""
-    mapping = interpolate(override(mapping, list(assignments)), where)
+    mapping = interpolate(_shared(override(mapping, list(assignments)), where), where)
     tables = {key: value for key, value in mapping.items() if isinstance(value, Mapping)}
     for key in mapping:
         if key not in tables and key not in ("name", "seed"):
@@ -78,6 +82,24 @@ def check_recipe(mapping: Mapping[str, Any], assignments: Sequence[str] = (), wh
     if not tables:
         raise UserError(f"{where}: no stage; a recipe has one table per stage, each with its `stage = ...`; add one")
     return Recipe(name, seed, _ordered([_table(n, v, list(tables), seed, where) for n, v in tables.items()], where))
+
+
+def _shared(mapping: dict[str, Any], where: str) -> dict[str, Any]:
+    """Replaces a value that is `${table.key}` and nothing else by that table's value, whatever its type."""
+
+    def value_of(value: Any) -> Any:
+        match = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
+        if match is None:
+            return value
+        table, key = match.groups()
+        if not isinstance(mapping.get(table), Mapping) or key not in mapping[table]:
+            raise UserError(f"{where}: {value} names nothing; it must be a key of this recipe; correct it")
+        return mapping[table][key]
+
+    return {
+        name: {key: value_of(value) for key, value in table.items()} if isinstance(table, Mapping) else table
+        for name, table in mapping.items()
+    }
 
 
 def _table(name: str, mapping: Mapping[str, Any], tables: list[str], seed: int, where: str) -> Table:
@@ -106,7 +128,10 @@ def _settings(spec: StageKind, given: dict[str, Any], where: str, inputs: set[st
     for key in given:
         if key not in names:
             raise UserError(f"{where}: unknown key {key!r}; {nearest(key, [*names, *inputs, 'stage'])}")
-    return build(spec.settings, given, where)
+    try:
+        return build(spec.settings, given, where)
+    except UserError as error:
+        raise UserError(str(error) if str(error).startswith(where) else f"{where}: {error}") from None
 
 
 def _places(value: Any, tables: list[str], where: str) -> tuple[str | Path, ...]:

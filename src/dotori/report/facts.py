@@ -11,8 +11,8 @@ from typing import Any
 from dotori.errors import UserError
 from dotori.files import read_json
 
-# The file in which a stage's folder says how it was made; the first that is there counts.
-_DOCUMENTS = ("lineage.json", "manifest.json", "fertility.json", "evaluation.json")
+# Where a stage's folder says how it was made and what came out; a key of a later file wins.
+_DOCUMENTS = ("manifest.json", "evaluation.json", "lineage.json")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class StageFacts:
-    """One stage of a run: its record in stages.json, its folder's size and its own document ({} when it has none)."""
+    """One stage of a run: its record in stages.json, its folder's size and what its JSON files say."""
 
     name: str
     kind: str
@@ -89,7 +89,10 @@ def _name(recipe: str) -> str:
 
 def _stage(folder: Path, name: str, record: dict[str, Any]) -> StageFacts:
     out = folder / name
-    document = next((read_json(out / one, "stage folder") for one in _DOCUMENTS if (out / one).is_file()), {})
+    document: dict[str, Any] = {}
+    for one in _DOCUMENTS:
+        if (out / one).is_file():
+            document |= read_json(out / one, "stage folder")
     files = [path for path in out.rglob("*") if path.is_file()]
     models = {path.name: path.stat().st_size for path in files if path.suffix in (".gguf", ".safetensors")}
     return StageFacts(
