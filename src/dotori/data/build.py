@@ -1,0 +1,179 @@
+"""The data stage: sources to a dataset folder.
+
+    manifest.json                         what is here, what was dropped and why, hashes of sources and files
+    quarantine.jsonl                      the first thousand broken records of each file, with their places
+    DOMAIN/train-00000.{tokens,...}       one shard a source file; validation-ko-00000, validation-en-00000 beside it
+
+Work goes file by file; a finished file leaves its shards and a note under OUT.partial/, so a build that was cut goes on
+with the next file and ends in the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from dotori.data.clean import normalize
+from dotori.data.decontaminate import Evaluations
+from dotori.data.dedup import Seen
+from dotori.data.settings import DataSettings, DomainSettings
+from dotori.data.sources import find_files, read_strings
+from dotori.data.unit import Unit, UnitWriter, finished_note, records_of
+from dotori.errors import UserError
+from dotori.files import atomic_folder, atomic_write, read_json, sha256_file, sha256_json, to_json
+from dotori.runlog import RunLog
+from dotori.tokenizer.load import Tokenizer, load_tokenizer
+
+FORMAT = 1
+
+
+def plan_units(s: DataSettings) -> list[Unit]:
+    """The pieces of work in order: one a source file, two a story world (train and validation)."""
+    units: list[Unit] = []
+    for name, domain in s.domains.items():
+        if domain.storyworld is None:
+            units += [Unit(name, number, path, None) for number, path in enumerate(find_files(domain.paths))]
+        else:
+            units += [Unit(name, number, None, split) for number, split in enumerate(("train", "validation"))]
+    return units
+
+
+def build_dataset(s: DataSettings, tokenizer: Path, out: Path, log: RunLog) -> None:
+    """Builds the dataset folder `out` with the tokenizer in folder `tokenizer`. Raises UserError, DiskError."""
+    coder = load_tokenizer(tokenizer)
+    units = plan_units(s)
+    identity = _identity(s, coder, units)
+    partial = _partial_folder(out, identity)
+    evaluations = Evaluations(text for path in find_files(s.decontaminate) for text in read_strings(path))
+    seen = Seen(s.near_duplicates)
+    notes: list[dict[str, Any]] = []
+    total = sum(unit.path.stat().st_size for unit in units if unit.path)
+    used: dict[str, int] = {}
+    with log.progress("data", total or None, "B") as meter:
+        for unit in units:
+            note = finished_note(partial, unit, seen)
+            if note is None:
+                writer = UnitWriter(partial, unit, s, coder, seen, evaluations)
+                note = writer.run(used.get(unit.domain, 0))
+            notes.append(note)
+            used[unit.domain] = used.get(unit.domain, 0) + note["bytes"]
+            kept = sum(note["bytes"] for note in notes) / 1e6
+            meter.advance(unit.path.stat().st_size if unit.path else 0, f"{kept:.1f} MB kept")
+    _finish(s, coder, partial, out, notes, identity)
+    shutil.rmtree(partial)
+    log.say(summary(read_json(out / "manifest.json", "dataset folder")))
+
+
+def _identity(s: DataSettings, coder: Tokenizer, units: list[Unit]) -> dict[str, Any]:
+    sources = {str(unit.path): sha256_file(unit.path) for unit in units if unit.path}
+    return {"format": FORMAT, "settings": asdict(s), "tokenizer": coder.hash, "sources": sources}
+
+
+def _partial_folder(out: Path, identity: dict[str, Any]) -> Path:
+    """Where the build works; emptied when it belongs to other settings, sources or another tokenizer."""
+    partial = out.parent / f"{out.name}.partial"
+    key = sha256_json(identity)
+    if partial.exists() and (not (partial / "identity").is_file() or (partial / "identity").read_text() != key):
+        shutil.rmtree(partial)
+    atomic_write(partial / "identity", key)
+    return partial
+
+
+def _finish(
+    s: DataSettings, coder: Tokenizer, partial: Path, out: Path, notes: list[dict[str, Any]], identity: dict[str, Any]
+) -> None:
+    domains = {name: _domain(name, s.domains[name], notes) for name in s.domains}
+    if not any(entry["splits"].get("train", {}).get("documents") for entry in domains.values()):
+        raise UserError(f"data: no document was left; see what was dropped: {_all_dropped(notes)}; loosen the rules")
+    with atomic_folder(out) as folder:
+        quarantine = []
+        for name in s.domains:
+            shutil.copytree(partial / name, folder / name)
+        for note in notes:
+            quarantine += [{"file": note["source"], "reason": reason, "at": at} for reason, at in note["quarantine"]]
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in quarantine)
+        (folder / "quarantine.jsonl").write_text(lines, encoding="utf-8")
+        names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+        manifest = {
+            "format": FORMAT,
+            "vocab_size": coder.vocab_size,
+            "tokenizer": coder.hash,
+            "domains": domains,
+            "split": f"validation: the first 8 bytes of a text's SHA-256 below {s.validation_share} of their range",
+            "settings": identity["settings"],
+            "sources": identity["sources"],
+            "files": {name: sha256_file(folder / name) for name in names},
+        }
+        (folder / "manifest.json").write_text(to_json(manifest), encoding="utf-8")
+
+
+def _domain(name: str, domain: DomainSettings, notes: list[dict[str, Any]]) -> dict[str, Any]:
+    splits: dict[str, dict[str, Any]] = {}
+    dropped: dict[str, int] = {}
+    read = masked = 0
+    for note in (note for note in notes if note["domain"] == name):
+        read, masked = read + note["read"], masked + note["masked"]
+        for reason, count in note["dropped"].items():
+            dropped[reason] = dropped.get(reason, 0) + count
+        for split, part in note["splits"].items():
+            entry = splits.setdefault(split, {"documents": 0, "tokens": 0, "bytes": 0, "shards": []})
+            entry["shards"].append(part["shard"])
+            for key in ("documents", "tokens", "bytes"):
+                entry[key] += part[key]
+    return {"format": domain.format, "read": read, "masked": masked, "dropped": dropped, "splits": splits}
+
+
+def _all_dropped(notes: list[dict[str, Any]]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for note in notes:
+        for reason, count in note["dropped"].items():
+            counts[reason] = counts.get(reason, 0) + count
+    return counts
+
+
+def summary(manifest: Mapping[str, Any]) -> str:
+    """A line a domain: documents, tokens, bytes a token, and what was dropped."""
+    lines = []
+    for name, entry in manifest["domains"].items():
+        parts = entry["splits"].values()
+        tokens, size = (sum(part[key] for part in parts) for key in ("tokens", "bytes"))
+        dropped = ", ".join(f"{count} {reason}" for reason, count in entry["dropped"].items()) or "nothing"
+        lines.append(
+            f"{name}: {sum(part['documents'] for part in parts)} documents, {tokens / 1e6:.2f} M tokens, "
+            f"{size / max(tokens, 1):.2f} bytes a token; dropped: {dropped}"
+        )
+    return "\n".join(lines)
+
+
+def iterate_texts(domains: Mapping[str, DomainSettings]) -> Iterator[str]:
+    """Normalised texts of all domains in turn, for training a tokenizer; conversations give their contents.
+
+    What would be quarantined is left out. Deterministic; memory holds one document a domain.
+    """
+    streams = [_texts(domain) for domain in domains.values()]
+    while streams:
+        for stream in list(streams):
+            text = next(stream, None)
+            if text is None:
+                streams.remove(stream)
+            else:
+                yield text
+
+
+def _texts(domain: DomainSettings) -> Iterator[str]:
+    size = 0
+    places: list[Unit] = [Unit("", 0, None, "train")]
+    if domain.storyworld is None:
+        places = [Unit("", number, path, None) for number, path in enumerate(find_files(domain.paths))]
+    for unit in places:
+        for record in records_of(unit, domain, 0.0, lambda reason, place: None):
+            if domain.limit_bytes is not None and size >= domain.limit_bytes:
+                return
+            text = normalize(record.text or "\n".join(message["content"] for message in record.messages))
+            size += len(text.encode())
+            if text:
+                yield text
