@@ -1,0 +1,103 @@
+"""Cleaning: normal form, rules with reasons, personal identifiers, duplicates, evaluation texts."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dotori.data.clean import CleanSettings, mask_personal, normalize, why_drop
+from dotori.data.decontaminate import Evaluations
+from dotori.data.dedup import BINS, Seen, signature
+from dotori.errors import UserError
+
+PROSE = "도토리는 참나무의 열매이고, 다람쥐가 겨울을 나려고 땅에 묻어 둔다. "
+ENGLISH = "Squirrels bury acorns in the autumn and forget where half of them are, so forests grow. "
+
+
+@given(st.text(max_size=200))
+def test_normalize_is_idempotent_and_composed(text):
+    once = normalize(text)
+    assert normalize(once) == once
+    assert unicodedata.is_normalized("NFC", once)
+    assert not set(once) & {"\x00", "\ufeff", "\r"}
+
+
+def test_decomposed_hangul_is_composed():
+    assert normalize(unicodedata.normalize("NFD", PROSE)) == PROSE.strip()
+    assert normalize("a\r\nb\x00\r\n\n\n\n\n\nc") == "a\nb\n\n\nc"
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "reason"),
+    [
+        ("짧다", None, "too short"),
+        ("12345 67890 12345 67890 12345", None, "few letters"),
+        (ENGLISH, "ko", "not Korean"),
+        (PROSE + "ㅋ" * 150, None, "long run of one character"),
+        (PROSE, "ko", None),
+        (ENGLISH, "en", None),
+        (PROSE + "ㅋㅋㅋㅋ ㅠㅠ!!!", "ko", None),
+    ],
+)
+def test_rules_give_their_reason(text, language, reason):
+    assert why_drop(text, language, CleanSettings()) == reason
+
+
+def test_impossible_rules_are_refused():
+    with pytest.raises(UserError):
+        CleanSettings(min_characters=10, max_characters=5)
+    with pytest.raises(UserError):
+        CleanSettings(min_letters=2.0)
+
+
+def test_personal_identifiers_are_masked_and_plain_numbers_kept():
+    text = "주민 900101-1234567, 전화 010-1234-5678, 02-345-6789, 01012345678, 메일 a.b@c-d.co.kr 끝"
+    masked, count = mask_personal(text)
+    assert count == 5
+    assert masked == "주민 <주민번호>, 전화 <전화번호>, <전화번호>, <전화번호>, 메일 <이메일> 끝"
+    for kept in ("2024-01-15", "1,234,567원", "991301-1234567", "3.14159265", "0:10-12:30"):
+        assert mask_personal(kept) == (kept, 0)
+
+
+def long_text(seed: int, words: int = 120) -> str:
+    return " ".join(f"낱말{(seed * 7919 + i * i * 31) % 9973}" for i in range(words))
+
+
+def test_duplicates_are_found_exactly_and_nearly_and_others_kept():
+    seen = Seen(near=True)
+    assert seen.why_drop(long_text(1), near=True) is None
+    assert seen.why_drop("  " + long_text(1).replace(" ", "\n"), near=True) == "duplicate"
+    assert seen.why_drop(long_text(1) + " 끝.", near=True) == "near duplicate"
+    assert all(seen.why_drop(long_text(seed), near=True) is None for seed in range(2, 60))
+    assert Seen(near=False).why_drop(long_text(1) + "!", near=True) is None
+
+
+def test_what_was_seen_can_be_written_down_and_loaded():
+    first, second = Seen(near=True), Seen(near=True)
+    first.why_drop(long_text(1), near=True)
+    first.why_drop("짧은 글", near=True)
+    hashes, signatures = first.drain()
+    assert (hashes.shape, signatures.shape) == ((2,), (1, BINS))
+    second.load(hashes, signatures)
+    assert second.why_drop("짧은  글", near=True) == "duplicate"
+    assert second.why_drop(long_text(1) + ".", near=True) == "near duplicate"
+    assert len(first.drain()[0]) == 0
+
+
+def test_similarity_of_signatures_follows_the_overlap():
+    base = long_text(5, 400)
+    half = " ".join(base.split()[:200]) + " " + long_text(77, 200)
+    share = (signature(base) == signature(half)).mean()
+    assert 0.1 < share < 0.6  # their shingles overlap by a third
+    assert signature("짧다") is None
+
+
+def test_evaluation_texts_are_found_inside_documents():
+    evaluations = Evaluations([ENGLISH, PROSE])
+    assert evaluations.overlaps("앞말이 길게 있고 " + PROSE + "뒷말도 있다")
+    assert evaluations.overlaps("Before. " + ENGLISH.upper() + " After.")
+    assert not evaluations.overlaps(
+        "Squirrels bury acorns in the autumn, and nothing else is shared with it at all here."
+    )
+    assert not Evaluations([]).overlaps(ENGLISH)
