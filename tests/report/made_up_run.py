@@ -34,8 +34,11 @@ def write_run(folder: Path) -> None:
     (folder / "stages.json").write_text(json.dumps(records))
     (folder / "recipe.toml").write_text('name = "demo"\nseed = 1\n\n[tokenizer]\nstage = "tokenizer"\n')
     put(folder / "tokenizer" / "lineage.json", {"proofs": [proof("round_trip", 0, 0, "decode(encode(x)) = x")]})
-    domain = {"documents": 41_822, "tokens": 2_912_000, "bytes": 9_812_000, "dropped": {"duplicate": 12, "short": 0}}
-    chat = {"documents": 22_100, "tokens": 1_212_000, "bytes": 4_100_000, "dropped": {}}
+    train = {"documents": 41_822, "tokens": 2_912_000, "bytes": 9_812_000, "shards": ["train-00000"]}
+    held_out = {"documents": 812, "tokens": 58_000, "bytes": 196_000, "shards": ["validation-ko-00001"]}
+    domain = {"format": "text", "dropped": {"duplicate": 12, "short": 0}}
+    domain["splits"] = {"train": train, "validation-ko": held_out}
+    chat = {"format": "chat", "dropped": {}, "splits": {"train": train | {"documents": 22_100}}}
     put(folder / "data" / "manifest.json", {"domains": {"story": domain, "chat": chat}})
     for name, steps, peak in (("train", 180, 0.01), ("decay", 40, 0.01), ("sft", 40, 0.004)):
         proofs = [proof("resume", 0.0, 0.0, "twenty steps in one go and with a cut between: same weights")]

@@ -7,7 +7,7 @@ DIR/.lock            held while a run works here
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -66,13 +66,18 @@ class Records:
         return sha256_json(parts)
 
     def content(self, path: Path) -> str:
-        """Hash of a file, or of the names and contents of all files in a folder."""
-        if path.is_file():
-            return self._hashes.of(path)
-        files = sorted(file for file in path.rglob("*") if file.is_file())
-        found = sha256_json({str(file.relative_to(path)): self._hashes.of(file) for file in files})
+        """`content` of a file or folder, with the hashes of unchanged files remembered."""
+        found = content(path, self._hashes.of)
         self._hashes.save()
         return found
+
+
+def content(path: Path, hash_of: Callable[[Path], str]) -> str:
+    """Hash of a file, or of the names and contents of all files in a folder."""
+    if path.is_file():
+        return hash_of(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return sha256_json({str(file.relative_to(path)): hash_of(file) for file in files})
 
 
 class _Hashes:

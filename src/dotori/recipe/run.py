@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dotori.errors import Interrupted
+from dotori.errors import Interrupted, UserError
 from dotori.files import atomic_write
 from dotori.recipe.records import Record, Records
 from dotori.recipe.schema import Recipe, Table, to_toml
@@ -117,6 +117,26 @@ def _stopping(spec: StageKind, end: float) -> Iterator[Callable[[], str | None]]
     left = None if end == math.inf else max(0.0, end - time.monotonic())
     with stop_requests(left) as stop:
         yield stop
+
+
+def run_table(
+    recipe: Recipe, table: Table, given: dict[str, list[Path]], out: Path, log: RunLog, stop_after: float | None = None
+) -> None:
+    """Makes the folder `out` of one table alone; `given` are its input folders by input name.
+
+    An input that is not given is the folder of that table beside `out`. Raises UserError when there is none, and what
+    the stage raises.
+    """
+    spec, inputs = STAGES[table.kind], input_folders(table, out.absolute().parent) | given
+    for name, folders in inputs.items():
+        for folder in folders:
+            if not folder.exists():
+                raise UserError(
+                    f"{recipe.name} [{table.name}]: {name} is to be {folder}, which is not there; "
+                    f"make it first or name another with --{name}"
+                )
+    with _stopping(spec, math.inf if stop_after is None else time.monotonic() + stop_after) as stop:
+        spec.run(StageWork(table.settings, inputs, out, log, stop))
 
 
 def input_folders(table: Table, folder: Path) -> dict[str, list[Path]]:

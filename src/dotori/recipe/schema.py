@@ -63,6 +63,21 @@ class Recipe:
                 return table
         raise UserError(f"recipe {self.name}: no stage {name!r}; {nearest(name, [t.name for t in self.tables])}")
 
+    def only(self, kind: str, name: str | None) -> Table:
+        """The table `name`, or the only one of a kind; raises UserError when it is of another kind or must be named."""
+        found = [table for table in self.tables if table.kind == kind]
+        if name is not None:
+            table = self.table(name)
+            if table.kind != kind:
+                raise UserError(
+                    f"recipe {self.name}: stage {name!r} is of kind {table.kind}; one of kind {kind} is needed"
+                )
+            return table
+        if len(found) != 1:
+            names = ", ".join(table.name for table in found) or "none"
+            raise UserError(f"recipe {self.name}: stages of kind {kind}: {names}; one is needed; name it with --stage")
+        return found[0]
+
 
 def read_recipe(path: Path, assignments: Sequence[str] = ()) -> Recipe:
     """Reads, overrides and checks a recipe; raises UserError naming the key, the value and the fix."""

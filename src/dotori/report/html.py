@@ -223,15 +223,18 @@ def _data(run: RunFacts) -> str:
     rows = []
     for stage in run.of_kind("data"):
         for name, domain in stage.document.get("domains", {}).items():
-            dropped = ", ".join(f"{reason} {count:,}" for reason, count in domain.get("dropped", {}).items() if count)
-            rows.append(
-                f'<tr><td>{escape(name)}</td><td class="n">{domain.get("documents", 0):,}</td>'
-                f'<td class="n">{short(domain.get("tokens", 0))}</td><td class="n">{size(domain.get("bytes", 0))}</td>'
-                f'<td class="soft">{escape(dropped or "none")}</td></tr>'
-            )
+            dropped = ", ".join(f"{reason} {count:,}" for reason, count in domain["dropped"].items() if count)
+            for split, part in domain["splits"].items():
+                rows.append(
+                    f'<tr><td>{escape(name)}</td><td>{escape(split)}</td><td class="n">{part["documents"]:,}</td>'
+                    f'<td class="n">{short(part["tokens"])}</td><td class="n">{size(part["bytes"])}</td>'
+                    f'<td class="soft">{escape(dropped or "nothing") if split == "train" else ""}</td></tr>'
+                )
     if not rows:
         return ""
-    return _section("Data", "", _table(["domain", "#documents", "#tokens", "#text", "left out"], "".join(rows)))
+    return _section(
+        "Data", "", _table(["domain", "split", "#documents", "#tokens", "#text", "left out"], "".join(rows))
+    )
 
 
 def _recipe(run: RunFacts) -> str:

@@ -1,0 +1,22 @@
+"""`dotori train`.
+
+Pretraining, or a decay from a stable checkpoint with --init. The same command continues a run that was cut.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from dotori.cli.one_stage import add_arguments, run_stage
+
+_INPUTS: tuple[str, ...] = ("data", "init")
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Declares the verb's arguments."""
+    add_arguments(parser, _INPUTS)
+
+
+def run(options: Namespace) -> int:
+    """Makes the folder."""
+    return run_stage(options, "train", _INPUTS)

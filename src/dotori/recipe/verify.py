@@ -1,0 +1,184 @@
+"""`dotori verify`: every hash of a folder, and every proof that its files are enough to make again.
+
+A model, tokenizer, export or evaluation folder carries lineage.json, a dataset folder manifest.json, a run folder
+stages.json. Folders that a proof needs besides (the model that a file was made from) are looked for beside the folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dotori.checkpoint.folder import read_model
+from dotori.checkpoint.gguf import read_gguf
+from dotori.checkpoint.lineage import FILE, Lineage, Proof, check_files, folder_hash, read_lineage
+from dotori.data.loader import read_manifest
+from dotori.data.shards import Stream
+from dotori.errors import UserError
+from dotori.evaluate.stage import batch_proof
+from dotori.export.gguf import logits_proof, tokenizer_proof
+from dotori.files import read_json, sha256_file
+from dotori.recipe.records import content
+from dotori.runtime.open import find_gguf, open_model
+from dotori.tokenizer.fertility import round_trip_failures
+from dotori.tokenizer.load import load_tokenizer
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at. `status` is ok, failed, or recorded: nothing here can make it again."""
+
+    folder: str
+    name: str
+    status: str
+    detail: str
+
+    def json(self) -> dict[str, str]:
+        """The check as a JSON object."""
+        return asdict(self)
+
+
+def verify(path: Path) -> list[Check]:
+    """All checks of a folder, or of the folder of a .gguf file; raises UserError for what no stage has made."""
+    folder = path.parent if path.is_file() and path.suffix == ".gguf" else path
+    if not folder.is_dir():
+        raise UserError(f"{path}: no such folder; a folder made by a stage or a run is needed; check the path")
+    if (folder / "stages.json").is_file():
+        return list(_run(folder))
+    if not ((folder / FILE).is_file() or (folder / "manifest.json").is_file()):
+        raise UserError(
+            f"{folder}: neither {FILE} nor manifest.json; a folder made by a stage is needed; check the path"
+        )
+    return list(_folder(folder))
+
+
+def _run(folder: Path) -> Iterator[Check]:
+    for name, record in read_json(folder / "stages.json", "run folder").items():
+        place = folder / name
+        if not record.get("output"):
+            yield Check(name, "stage", "recorded", "not finished")
+        elif not place.is_dir():
+            yield Check(name, "stage", "failed", "its folder is gone")
+        else:
+            same = content(place, sha256_file) == record["output"]
+            yield Check(name, "contents", *_verdict(same, "as stages.json says", "differ from what stages.json says"))
+            if (place / FILE).is_file() or (place / "manifest.json").is_file():
+                yield from _folder(place)
+
+
+def _folder(folder: Path) -> Iterator[Check]:
+    if (folder / "manifest.json").is_file():
+        yield from _dataset(folder)
+    if not (folder / FILE).is_file():
+        return
+    try:
+        lineage = read_lineage(folder)
+    except UserError as error:
+        yield Check(folder.name, FILE, "failed", str(error))
+        return
+    yield Check(folder.name, FILE, "ok", "its own hash agrees")
+    problems = check_files(folder, lineage.files)
+    yield Check(
+        folder.name, "files", *_verdict(not problems, f"{len(lineage.files)} hashes agree", "; ".join(problems))
+    )
+    for proof in lineage.proofs:
+        yield _proof(folder, lineage, proof)
+
+
+def _dataset(folder: Path) -> Iterator[Check]:
+    manifest = read_manifest(folder)
+    hashes = manifest.get("files", {}) | {"manifest.json": sha256_file(folder / "manifest.json")}
+    problems = check_files(folder, hashes)
+    yield Check(folder.name, "files", *_verdict(not problems, f"{len(hashes)} hashes agree", "; ".join(problems)))
+    try:
+        wrong = list(_miscounted(folder, manifest))
+    except (UserError, KeyError, TypeError) as error:
+        wrong = [f"not countable ({error})"]
+    yield Check(folder.name, "counts", *_verdict(not wrong, "documents, tokens and bytes recounted", "; ".join(wrong)))
+
+
+def _miscounted(folder: Path, manifest: dict[str, Any]) -> Iterator[str]:
+    for domain, entry in manifest["domains"].items():
+        for split, part in entry["splits"].items():
+            bases = [folder / domain / name for name in part["shards"]]
+            stream = Stream(bases, manifest["vocab_size"], entry["format"] == "chat")
+            found = {"documents": stream.documents, "tokens": stream.tokens, "bytes": int(stream.document_bytes.sum())}
+            for key, value in found.items():
+                if part[key] != value:
+                    yield f"{domain}/{split}: {part[key]} {key} in the manifest, {value} in the files"
+
+
+def _verdict(holds: bool, good: str, bad: str) -> tuple[str, str]:
+    return ("ok", good) if holds else ("failed", bad)
+
+
+def _proof(folder: Path, lineage: Lineage, proof: Proof) -> Check:
+    name = f"proof: {proof.name}"
+    if not proof.passed:
+        return Check(folder.name, name, "failed", f"recorded as failed: {proof.value}")
+    again = PROOFS.get(proof.name.partition(",")[0])
+    if again is None:
+        return Check(folder.name, name, "recorded", f"{proof.value} (limit {proof.threshold}): {proof.how}")
+    try:
+        made = again(folder, lineage, proof)
+    except UserError as error:
+        return Check(folder.name, name, "failed", str(error))
+    if made is None:
+        return Check(folder.name, name, "recorded", f"{proof.value}; the folder it was compared with is not beside it")
+    if isinstance(proof.value, str):
+        holds = made.passed and made.value == proof.value
+    else:
+        holds = made.passed and made.threshold == proof.threshold
+    return Check(
+        folder.name, name, *_verdict(holds, f"{made.value} again", f"{proof.value} recorded, now {made.value}")
+    )
+
+
+def _beside(folder: Path, wanted: str | None) -> Path | None:
+    """The folder next to this one whose hash is `wanted`."""
+    for place in sorted(folder.absolute().parent.iterdir()):
+        made = (place / FILE).is_file() or (place / "manifest.json").is_file()
+        if made and folder_hash(place) == wanted:
+            return place
+    return None
+
+
+def _round_trip(folder: Path, lineage: Lineage, proof: Proof) -> Proof:
+    failures = len(round_trip_failures(load_tokenizer(folder)))
+    return Proof(proof.name, failures, 0, failures == 0, proof.how)
+
+
+def _gguf_logits(folder: Path, lineage: Lineage, proof: Proof) -> Proof | None:
+    model, file = _beside(folder, lineage.parents.get("model")), find_gguf(folder)
+    if model is None or file is None:
+        return None
+    return logits_proof(read_model(model)[0], read_gguf(file), str(lineage.settings["type"]))
+
+
+def _gguf_tokenizer(folder: Path, lineage: Lineage, proof: Proof) -> Proof | None:
+    model, file = _beside(folder, lineage.parents.get("model")), find_gguf(folder)
+    if model is None or file is None:
+        return None
+    return tokenizer_proof(load_tokenizer(model), read_gguf(file).tokenizer)
+
+
+def _batch(folder: Path, lineage: Lineage, proof: Proof) -> Proof | None:
+    name = proof.name.partition(", ")[2]
+    model = _beside(folder, lineage.parents.get(name))
+    if model is None:
+        return None
+    rows = read_json(folder / "evaluation.json", "evaluation folder")["models"]
+    story = next((row["storyworld"] for row in rows if row["name"] == name), None) or {}
+    asked = [*lineage.settings.get("prompts", ()), *(example["prompt"] for example in story.get("examples", []))]
+    return batch_proof(name, open_model(model), asked[:16])
+
+
+# Proof name, up to a comma -> how to make it again from the folder, its lineage and the folders beside it.
+PROOFS: dict[str, Callable[[Path, Lineage, Proof], Proof | None]] = {
+    "round_trip": _round_trip,
+    "gguf logits": _gguf_logits,
+    "gguf tokenizer": _gguf_tokenizer,
+    "batch equals solo": _batch,
+}
