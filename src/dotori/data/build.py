@@ -29,6 +29,7 @@ from dotori.runlog import RunLog
 from dotori.tokenizer.load import Tokenizer, load_tokenizer
 
 FORMAT = 1
+STORY_VOCABULARY = "storyworld.vocabulary"
 
 
 def plan_units(s: DataSettings) -> list[Unit]:
@@ -71,6 +72,15 @@ def build_dataset(s: DataSettings, tokenizer: Path, out: Path, log: RunLog) -> N
 def _identity(s: DataSettings, coder: Tokenizer, units: list[Unit]) -> dict[str, Any]:
     sources = {str(unit.path): sha256_file(unit.path) for unit in units if unit.path}
     return {"format": FORMAT, "settings": asdict(s), "tokenizer": coder.hash, "sources": sources}
+
+
+def data_lineage(dataset: Path) -> dict[str, str]:
+    """What a model's lineage says of the dataset folder it learned from: its hash, and the story world's vocabulary."""
+    found = {"dataset": sha256_file(dataset / "manifest.json")}
+    for domain in read_json(dataset / "manifest.json", "dataset folder")["settings"]["domains"].values():
+        if domain["storyworld"]:
+            found[STORY_VOCABULARY] = str(domain["storyworld"]["vocabulary"])
+    return found
 
 
 def _partial_folder(out: Path, identity: dict[str, Any]) -> Path:

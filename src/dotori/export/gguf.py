@@ -28,6 +28,7 @@ from dotori.checkpoint.lineage import (
     write_lineage,
 )
 from dotori.config import settings
+from dotori.data.build import STORY_VOCABULARY
 from dotori.files import atomic_folder, sha256_json
 from dotori.model.count import parameters
 from dotori.model.transformer import Transformer
@@ -64,6 +65,9 @@ def export_gguf(s: ExportSettings, model: Path, out: Path, log: RunLog) -> None:
             "general.quantized_by": f"dotori {__version__}",
         }
         extra |= {"dotori.parent": folder_hash(model) if parent else sha256_json(config_to_hf(config))}
+        data = dict(parent.data) if parent else {}
+        if STORY_VOCABULARY in data:
+            extra[f"dotori.{STORY_VOCABULARY}"] = data[STORY_VOCABULARY]
         state = {key: value.detach() for key, value in source.named_parameters()}
         kinds = write_gguf(folder / name, config, state, tokenizer, s.type, extra)
         found = read_gguf(folder / name)
@@ -77,7 +81,7 @@ def export_gguf(s: ExportSettings, model: Path, out: Path, log: RunLog) -> None:
             settings={"type": s.type},
             seed=parent.seed if parent else None,
             parents={"model": folder_hash(model)} if parent else {},
-            data=_story_world(parent),
+            data=data,
             tokens_seen=parent.tokens_seen if parent else 0,
             metrics=metrics,
             proofs=proofs,
@@ -90,10 +94,6 @@ def export_gguf(s: ExportSettings, model: Path, out: Path, log: RunLog) -> None:
         (folder / "README.md").write_text(card, encoding="utf-8")
         write_lineage(folder, lineage)
     log.say(f"{out / name}: {metrics['file_bytes'] / 1e6:.2f} MB, top-1 agreement {metrics['top1_agreement']:.1%}")
-
-
-def _story_world(parent: Lineage | None) -> dict[str, str]:
-    return dict(parent.data) if parent else {}
 
 
 def _probe(vocab_size: int) -> torch.Tensor:
