@@ -68,6 +68,12 @@ def test_cached_equals_uncached(model: Transformer, ids: list[int], sampling: Sa
     assert not set(cached) & stop
 
 
+def test_a_cache_that_grows_changes_nothing(model: Transformer, monkeypatch: pytest.MonkeyPatch):
+    expected = list(generate(model, [1, 2, 3], 40, Sampling()))
+    monkeypatch.setattr("dotori.model.generate._FIRST_ROOM", 1)
+    assert list(generate(model, [1, 2, 3], 40, Sampling())) == expected
+
+
 def test_seeds_differ_and_a_continued_text_repeats(model: Transformer):
     runs = {tuple(generate(model, [1, 2], 20, Sampling(temperature=2.0, seed=seed))) for seed in range(5)}
     assert len(runs) == 5

@@ -1,4 +1,5 @@
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,15 @@ def test_any_bytes_are_reachable(tokenizer: Tokenizer, data: bytes):
     index_of = {tokenizer.token_bytes(index): index for index in range(3, 259)}
     ids = [index_of[bytes([byte])] for byte in data]
     assert tokenizer.decode(ids) == data.decode("utf-8", errors="replace")
+
+
+@pytest.mark.parametrize("unit", ["a", " ", "\n", "가", "!a", "\u0301", " !", "1", "👍", "  \n", "'s", "\x00"])
+def test_long_runs_do_not_take_quadratic_time(tokenizer: Tokenizer, unit: str):
+    text = unit * (100_000 // len(unit))
+    before = time.monotonic()
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+    # About 0.1 s; a quadratic engine needs minutes.
+    assert time.monotonic() - before < 10
 
 
 def test_batch_equals_single(tokenizer: Tokenizer):

@@ -6,6 +6,7 @@ README.md (model card)  lineage.json
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -60,9 +61,17 @@ def model_of(config: ModelConfig, state: dict[str, torch.Tensor]) -> Transformer
 
 
 def write_model(
-    out: Path, model: Transformer, tokenizer: Tokenizer, lineage: Lineage, languages: Sequence[str] = ("ko", "en")
+    out: Path,
+    model: Transformer,
+    tokenizer: Tokenizer,
+    lineage: Lineage,
+    languages: Sequence[str] = ("ko", "en"),
+    beside: Sequence[Path] = (),
 ) -> None:
-    """Writes a model folder; raises ProofError when a proof in `lineage` failed, DiskError when the disk refuses."""
+    """Writes a model folder with copies of the files and folders `beside` it.
+
+    Raises ProofError when a proof in `lineage` failed, DiskError when the disk refuses.
+    """
     config = config_to_hf(model.config)
     state = {name: parameter.detach() for name, parameter in model.named_parameters()}
     with atomic_folder(out) as folder:
@@ -81,4 +90,7 @@ def write_model(
         files = {"model.safetensors": (folder / "model.safetensors").stat().st_size}
         card = model_card(out.name, story, config, languages, "apache-2.0", files)
         (folder / "README.md").write_text(card, encoding="utf-8")
+        for path in beside:
+            copy = shutil.copytree if path.is_dir() else shutil.copyfile
+            copy(path, folder / path.name)
         write_lineage(folder, lineage)

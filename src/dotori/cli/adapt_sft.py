@@ -9,7 +9,7 @@ from argparse import ArgumentParser, Namespace
 
 from dotori.cli.one_stage import add_arguments, run_stage
 
-_INPUTS: tuple[str, ...] = ("data", "model")
+_INPUTS: tuple[str, ...] = ("data", "init")
 
 
 def arguments(parser: ArgumentParser) -> None:

@@ -1,6 +1,7 @@
 """The data stage: sources to a dataset folder.
 
     manifest.json                         what is here, what was dropped and why, hashes of sources and files
+    tokenizer/                            a copy of the tokenizer it was made with
     quarantine.jsonl                      the first thousand broken records of each file, with their places
     DOMAIN/train-00000.{tokens,...}       one shard a source file; validation-ko-00000, validation-en-00000 beside it
 
@@ -107,6 +108,7 @@ def _finish(
             quarantine += [{"file": note["source"], "reason": reason, "at": at} for reason, at in note["quarantine"]]
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in quarantine)
         (folder / "quarantine.jsonl").write_text(lines, encoding="utf-8")
+        coder.save(folder / "tokenizer")
         names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
         manifest = {
             "format": FORMAT,

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from dotori.data.build import STORY_VOCABULARY
 from dotori.data.storyworld.generate import documents, evaluation, particle_check
 from dotori.data.storyworld.tasks import TO_ENGLISH, TO_KOREAN
 from dotori.errors import UserError
@@ -80,8 +81,8 @@ def _plain(text: str) -> str:
 def vocabulary_of(talker: Talker) -> str | int | None:
     """The story vocabulary a model was trained on: `storyworld.vocabulary` in its lineage's data, or
     `dotori.storyworld.vocabulary` in its GGUF metadata; None when neither says."""
-    found = ((talker.lineage or {}).get("data") or {}).get("storyworld.vocabulary")
-    found = found or talker.metadata.get("dotori.storyworld.vocabulary")
+    found = ((talker.lineage or {}).get("data") or {}).get(STORY_VOCABULARY)
+    found = found or talker.metadata.get(f"dotori.{STORY_VOCABULARY}")
     return int(found) if isinstance(found, str) and found.isdigit() else found
 
 

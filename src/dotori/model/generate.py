@@ -18,6 +18,8 @@ from dotori.model.transformer import Transformer
 
 # Rows that decode together. More gain nothing on a CPU and cost cache memory.
 _BATCH_ROWS = 64
+# A text may end long before its limit, and a foreign model's context may be worth gigabytes of cache.
+_FIRST_ROOM = 256
 
 
 def check_prompt(config: ModelConfig, ids: Sequence[int], max_tokens: int) -> None:
@@ -52,15 +54,26 @@ def _generate(
     model: Transformer, ids: list[int], max_tokens: int, sampling: Sampling, stop_ids: frozenset[int]
 ) -> Iterator[int]:
     weight = model.model.embed_tokens.weight
-    cache = KVCache(model.config, 1, len(ids) + max_tokens, weight.dtype, weight.device)
+    limit = len(ids) + max_tokens
+    cache = KVCache(model.config, 1, min(limit, len(ids) + _FIRST_ROOM), weight.dtype, weight.device)
     fresh = ids
     for _ in range(max_tokens):
+        if cache.length + len(fresh) > cache.capacity:
+            cache = _grown(cache, model.config, min(limit, 2 * cache.capacity))
         logits = _last_logits(model, torch.tensor([fresh], device=weight.device), cache)[0]
         index = sample(logits.float().cpu().numpy(), sampling, len(ids), ids)
         if index in stop_ids:
             return
         yield index
         ids, fresh = [*ids, index], [index]
+
+
+def _grown(cache: KVCache, config: ModelConfig, capacity: int) -> KVCache:
+    larger = KVCache(config, 1, capacity, cache.keys.dtype, cache.keys.device)
+    larger.keys[:, :, :, : cache.length] = cache.keys[:, :, :, : cache.length]
+    larger.values[:, :, :, : cache.length] = cache.values[:, :, :, : cache.length]
+    larger.length = cache.length
+    return larger
 
 
 @torch.inference_mode()

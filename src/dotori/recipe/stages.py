@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dotori.adapt.sft import sft_stage
 from dotori.data.build import build_dataset, plan_units
 from dotori.data.settings import DataSettings
 from dotori.evaluate.stage import EvaluateSettings, evaluate_models, evaluation_files
@@ -14,6 +15,8 @@ from dotori.export.gguf import ExportSettings, export_gguf
 from dotori.recipe.vocabulary import VocabularySettings, make_tokenizer, vocabulary_files
 from dotori.report.html import ReportSettings, write_report
 from dotori.runlog import RunLog
+from dotori.train.settings import TrainSettings
+from dotori.train.stage import train_stage
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,18 @@ STAGES: dict[str, StageKind] = {
         lambda work: build_dataset(work.settings, work.one("tokenizer"), work.out, work.log),
         inputs=(Input("tokenizer", "a tokenizer stage"),),
         files=_data_files,
+    ),
+    "train": StageKind(
+        TrainSettings,
+        lambda work: train_stage(work.settings, work.optional("init"), work.one("data"), work.out, work.log, work.stop),
+        inputs=(_DATA, Input("init", "the stage of a model", required=False)),
+        asks_stop=True,
+    ),
+    "sft": StageKind(
+        TrainSettings,
+        lambda work: sft_stage(work.settings, work.one("init"), work.one("data"), work.out, work.log, work.stop),
+        inputs=(_DATA, Input("init", "the stage of a model")),
+        asks_stop=True,
     ),
     "export": StageKind(
         ExportSettings,

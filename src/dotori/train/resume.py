@@ -27,11 +27,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from dotori.checkpoint.tensors import write_tensors
 from dotori.errors import UserError
 from dotori.files import atomic_folder, disk_errors, read_json, sha256_file, sha256_json, to_json
 from dotori.train.schedule import Plan
 from dotori.train.spikes import Window
-from dotori.checkpoint.tensors import write_tensors
 
 KEPT = 2
 

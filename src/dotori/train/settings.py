@@ -4,6 +4,7 @@ from typing import Literal
 
 from dotori.config import settings
 from dotori.errors import UserError
+from dotori.model.config import ModelConfig, mup_config
 from dotori.train.schedule import Plan, Shape
 
 # What may change between two slices of one run: it watches the run, or is said to change nothing in its numbers.
@@ -34,15 +35,49 @@ class Phase:
 
 
 @settings
+class ModelSettings:
+    """A new model's shape: our own Granite with MiniCPM's rules; the vocabulary is the tokenizer's.
+
+    `intermediate_size` None is 8/3 of the width, `num_key_value_heads` None all heads, `max_position_embeddings` None
+    is the training context.
+    """
+
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int | None = None
+    intermediate_size: int | None = None
+    tie_word_embeddings: bool = True
+    max_position_embeddings: int | None = None
+
+    def config(self, vocab_size: int, context: int, tokens: tuple[int | None, int | None, int | None]) -> ModelConfig:
+        """The configuration for a vocabulary, a training context and (BOS, EOS, padding) ids; raises UserError."""
+        return mup_config(
+            vocab_size=vocab_size,
+            hidden_size=self.hidden_size,
+            intermediate_size=self.intermediate_size or -(-self.hidden_size * 8 // 3) // 32 * 32 + 32,
+            num_hidden_layers=self.num_hidden_layers,
+            num_attention_heads=self.num_attention_heads,
+            num_key_value_heads=self.num_key_value_heads or self.num_attention_heads,
+            max_position_embeddings=self.max_position_embeddings or context,
+            tie_word_embeddings=self.tie_word_embeddings,
+            bos_token_id=tokens[0],
+            eos_token_id=tokens[1],
+            pad_token_id=tokens[2],
+        )
+
+
+@settings
 class TrainSettings:
     """One training run. Exactly one of `tokens`, `steps`, `minutes` says how long it is.
 
     `minutes` is wall time from the first step, validation and saving included: the stable phase lasts until the time
     left is the decay's share, and the number of decay steps is then fixed once from the measured step time.
     No `phases` means every domain by its number of rows, or the mixture that is branched from. `matrix_lr` is Muon's,
-    for matrices inside the layers.
+    for matrices inside the layers. `model` is the shape of a new model; without it the stage begins from `init`.
     """
 
+    model: ModelSettings | None = None
     tokens: int | None = None
     steps: int | None = None
     minutes: float | None = None
