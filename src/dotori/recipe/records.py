@@ -15,6 +15,7 @@ import dotori
 from dotori.errors import UserError
 from dotori.files import atomic_write, read_json, sha256_file, sha256_json, to_json
 from dotori.recipe.schema import Table, settings_json
+from dotori.recipe.stages import STAGES
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,11 @@ class Records:
 
     def fingerprint(self, table: Table, inputs: dict[str, list[Path]], files: Iterable[Path]) -> str:
         """Hash of all that decides what a stage makes: kind, settings, input folders, outside files, our version."""
+        free = STAGES[table.kind].free
         parts = {
             "version": dotori.__version__,
             "kind": table.kind,
-            "settings": settings_json(table.settings),
+            "settings": {name: v for name, v in settings_json(table.settings).items() if name not in free},
             "inputs": {name: [self.content(path) for path in paths] for name, paths in inputs.items()},
             "files": [self._hashes.of(path) for path in files],
         }

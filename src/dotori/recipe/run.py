@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dotori.errors import Interrupted, UserError
@@ -71,13 +72,15 @@ def _stage(table: Table, recipe: Recipe, folder: Path, records: Records, log: Ru
     inputs = input_folders(table, folder)
     fingerprint = records.fingerprint(table, inputs, spec.files(table.settings))
     record = records.stages.get(table.name)
-    if record is not None and record.fingerprint == fingerprint and record.output is not None:
-        if out.exists() and records.content(out) == record.output:
-            log.say(f"{table.name}: unchanged, kept")
-            return Outcome(table.name, "unchanged", out, 0.0)
-        log.say(f"{table.name}: {'its files were altered' if out.exists() else 'its folder is gone'}; made anew")
-    if record is not None and (record.output is not None or record.fingerprint != fingerprint):
+    if record is not None and record.fingerprint != fingerprint:
         record = None
+    if record is not None and _is_whole(table.name, record, folder, records, log):
+        log.say(f"{table.name}: unchanged, kept")
+        return Outcome(table.name, "unchanged", out, 0.0)
+    if record is not None and record.output is not None:
+        record = None
+    if record is None:
+        _set_aside(out)
     log.say(f"{table.name}: {'resumed' if record else 'started'}")
     order = [one.name for one in recipe.tables]
     seconds, started = record.seconds if record else 0.0, time.monotonic()
@@ -90,22 +93,58 @@ def _stage(table: Table, recipe: Recipe, folder: Path, records: Records, log: Ru
 
     note(None)
     try:
-        with (
-            RunLog(folder / "logs" / f"{table.name}.jsonl", quiet=log.quiet) as stage_log,
-            _stopping(spec, end) as stop,
-        ):
-            spec.run(StageWork(table.settings, inputs, out, stage_log, stop))
+        # A run that was killed between making the folder and noting it finds it here.
+        if record is None or not out.exists() or _partial(out).exists():
+            _work(spec, StageWork(table.settings, inputs, out, log, lambda: None), folder, end)
     except Interrupted:
         note(None)
         raise
     except KeyboardInterrupt:
         note(None)
         raise Interrupted(f"{table.name}: stopped by Ctrl-C; what is finished stays") from None
-    if not out.is_dir():
-        raise RuntimeError(f"stage {table.name} ended without its folder {out}")
     total = note(records.content(out))
+    shutil.rmtree(_previous(out), ignore_errors=True)
     log.say(f"{table.name}: done in {total:.1f} s")
     return Outcome(table.name, "resumed" if record else "made", out, total)
+
+
+def _work(spec: StageKind, work: StageWork, folder: Path, end: float) -> None:
+    """Calls the stage with a log of its own and a way to learn that it should stop."""
+    with (
+        RunLog(folder / "logs" / f"{work.out.name}.jsonl", quiet=work.log.quiet) as log,
+        _stopping(spec, end) as stop,
+    ):
+        spec.run(replace(work, log=log, stop=stop))
+    if not work.out.is_dir():
+        raise RuntimeError(f"stage {work.out.name} ended without its folder {work.out}")
+
+
+def _is_whole(name: str, record: Record, folder: Path, records: Records, log: RunLog) -> bool:
+    """Whether a stage is finished and its folder as it was left; says what is wrong with a finished one."""
+    if record.output is None:
+        return False
+    if not (folder / name).exists():
+        log.say(f"{name}: its folder is gone; made anew")
+        return False
+    if records.content(folder / name) != record.output:
+        log.say(f"{name}: its files were altered; made anew")
+        return False
+    return True
+
+
+def _partial(out: Path) -> Path:
+    return out.parent / f"{out.name}.partial"
+
+
+def _previous(out: Path) -> Path:
+    return out.parent / f"{out.name}.previous"
+
+
+def _set_aside(out: Path) -> None:
+    """Keeps an outdated folder until the new one is made."""
+    if out.exists():
+        shutil.rmtree(_previous(out), ignore_errors=True)
+        os.rename(out, _previous(out))
 
 
 @contextmanager
@@ -149,7 +188,7 @@ def input_folders(table: Table, folder: Path) -> dict[str, list[Path]]:
 
 def _remove(folder: Path, name: str) -> None:
     """Removes a stage's folder, its log and whatever an unfinished run of it left beside."""
-    for path in (folder / name, folder / f"{name}.partial"):
+    for path in (folder / name, _partial(folder / name), _previous(folder / name)):
         if path.is_dir():
             shutil.rmtree(path)
     (folder / "logs" / f"{name}.jsonl").unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from dotori.export.gguf import ExportSettings, export_gguf
 from dotori.recipe.vocabulary import VocabularySettings, make_tokenizer, vocabulary_files
 from dotori.report.html import ReportSettings, write_report
 from dotori.runlog import RunLog
-from dotori.train.settings import TrainSettings
+from dotori.train.settings import FREE, TrainSettings
 from dotori.train.stage import train_stage
 
 
@@ -53,7 +53,7 @@ class StageKind:
     """A row of the table.
 
     `files`: outside files whose contents decide the result; `takes_all`: fed by every table; `asks_stop`: it looks at
-    `StageWork.stop` and saves, where other stages are broken off.
+    `StageWork.stop` and saves, where other stages are broken off; `free`: settings that change nothing in the result.
     """
 
     settings: type
@@ -62,6 +62,7 @@ class StageKind:
     files: Callable[[Any], Iterable[Path]] = lambda settings: ()
     takes_all: bool = False
     asks_stop: bool = False
+    free: frozenset[str] = frozenset()
 
 
 def _data_files(settings: DataSettings) -> list[Path]:
@@ -85,14 +86,16 @@ STAGES: dict[str, StageKind] = {
     "train": StageKind(
         TrainSettings,
         lambda work: train_stage(work.settings, work.optional("init"), work.one("data"), work.out, work.log, work.stop),
-        inputs=(_DATA, Input("init", "the stage of a model", required=False)),
+        inputs=(_DATA, Input("init", "the stage or folder of a model", required=False)),
         asks_stop=True,
+        free=FREE,
     ),
     "sft": StageKind(
         TrainSettings,
         lambda work: sft_stage(work.settings, work.one("init"), work.one("data"), work.out, work.log, work.stop),
-        inputs=(_DATA, Input("init", "the stage of a model")),
+        inputs=(_DATA, Input("init", "the stage or folder of a model")),
         asks_stop=True,
+        free=FREE,
     ),
     "export": StageKind(
         ExportSettings,
