@@ -40,9 +40,11 @@ def write_run(folder: Path) -> None:
     domain["splits"] = {"train": train, "validation-ko": held_out}
     chat = {"format": "chat", "dropped": {}, "splits": {"train": train | {"documents": 22_100}}}
     put(folder / "data" / "manifest.json", {"domains": {"story": domain, "chat": chat}})
+    seen: dict[str, int] = {}
     for name, steps, peak in (("train", 180, 0.01), ("decay", 40, 0.01), ("sft", 40, 0.004)):
         proofs = [proof("resume", 0.0, 0.0, "twenty steps in one go and with a cut between: same weights")]
-        model(folder / name, "train", proofs)
+        seen[name] = steps * 8192
+        model(folder / name, "train", proofs, seen[name], sum(seen.values()))
         (folder / name / "metrics.jsonl").write_text("\n".join(json.dumps(line) for line in metrics(name, steps, peak)))
     for file_type, size in (("Q8_0", 2_400_000), ("Q4_0", 1_310_000)):
         out = folder / f"export-{file_type.lower()}"
@@ -61,8 +63,9 @@ def proof(name: str, value: float, threshold: float, how: str) -> dict:
     return {"name": name, "value": value, "threshold": threshold, "passed": True, "how": how}
 
 
-def model(folder: Path, stage: str, proofs: list[dict]) -> None:
-    put(folder / "lineage.json", {"stage": stage, "metrics": {"parameters": 2_131_456}, "proofs": proofs})
+def model(folder: Path, stage: str, proofs: list[dict], tokens: int, seen: int) -> None:
+    metrics = {"parameters": 2_131_456, "tokens": tokens}
+    put(folder / "lineage.json", {"stage": stage, "metrics": metrics, "proofs": proofs, "tokens_seen": seen})
     (folder / "model.safetensors").write_bytes(bytes(8_525_824))
 
 

@@ -99,7 +99,7 @@ def test_tokens_of_a_branch_follow_on_those_of_its_parent(run_folder):
 def test_write_report_replaces_the_old_page(run_folder, tmp_path):
     for title in ("first", "둘째"):
         write_report(ReportSettings(title=title), run_folder, tmp_path / "report")
-    assert "둘째" in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "둘째" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_folder_that_is_no_run(tmp_path):

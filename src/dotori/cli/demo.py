@@ -37,7 +37,7 @@ def run(options: Namespace) -> int:
         print(f"{'>' if turn['role'] == 'user' else ' '} {turn['content']}")
     shipped = options.out / recipe.table("eval").inputs["models"][-1]
     print(f"\ntalk to it:       dotori chat {shipped}", file=sys.stderr)
-    print(f"read the report:  {options.out / recipe.only('report', None).name / 'index.html'}", file=sys.stderr)
+    print(f"read the report:  {options.out / recipe.only('report', None).name / 'report.html'}", file=sys.stderr)
     print(f"check the proofs: dotori verify {options.out}", file=sys.stderr)
     return 0
 

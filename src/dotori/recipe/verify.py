@@ -11,10 +11,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from dotori.adapt.sft import inspect_mask
 from dotori.checkpoint.folder import read_model
 from dotori.checkpoint.gguf import read_gguf
-from dotori.checkpoint.lineage import FILE, Lineage, Proof, check_files, folder_hash, read_lineage
-from dotori.data.loader import read_manifest
+from dotori.checkpoint.lineage import FILE, Lineage, Proof, at_most, check_files, folder_hash, read_lineage
+from dotori.data.loader import Loader, read_manifest
+from dotori.data.mix import Phase
 from dotori.data.shards import Stream
 from dotori.errors import UserError
 from dotori.evaluate.stage import batch_proof
@@ -24,6 +28,10 @@ from dotori.recipe.records import content
 from dotori.runtime.open import find_gguf, open_model
 from dotori.tokenizer.fertility import round_trip_failures
 from dotori.tokenizer.load import load_tokenizer
+from dotori.train.objective import Batch
+from dotori.train.proofs import packed_difference
+
+_PACKED_ROWS = 16
 
 
 @dataclass(frozen=True)
@@ -175,9 +183,34 @@ def _batch(folder: Path, lineage: Lineage, proof: Proof) -> Proof | None:
     return batch_proof(name, open_model(model), asked[:16])
 
 
+def _dataset_of(folder: Path, lineage: Lineage) -> Path | None:
+    return _beside(folder, lineage.data.get("dataset"))
+
+
+def _packed(folder: Path, lineage: Lineage, proof: Proof) -> Proof | None:
+    data = _dataset_of(folder, lineage)
+    if data is None:
+        return None
+    phases = [Phase(**phase) for phase in lineage.metrics["sample_phases"]]
+    rows = Loader(data, lineage.settings["context"], lineage.seed or 0, phases).rows(0, _PACKED_ROWS)
+    batch = Batch(*(torch.from_numpy(array) for array in rows))
+    value = packed_difference(read_model(folder)[0], batch)
+    return at_most(proof.name, value, float(proof.threshold or 0), proof.how)
+
+
+def _loss_mask(folder: Path, lineage: Lineage, proof: Proof) -> Proof | None:
+    data = _dataset_of(folder, lineage)
+    if data is None:
+        return None
+    share = inspect_mask(data, lineage.settings["context"], load_tokenizer(folder)).total_share
+    return Proof(proof.name, share, proof.threshold, share == proof.value, proof.how)
+
+
 # Proof name, up to a comma -> how to make it again from the folder, its lineage and the folders beside it.
 PROOFS: dict[str, Callable[[Path, Lineage, Proof], Proof | None]] = {
     "round_trip": _round_trip,
+    "packed = alone": _packed,
+    "loss mask": _loss_mask,
     "gguf logits": _gguf_logits,
     "gguf tokenizer": _gguf_tokenizer,
     "batch equals solo": _batch,

@@ -71,14 +71,12 @@ def read_run(folder: Path) -> RunFacts:
     records = read_json(folder / "stages.json", "run folder")
     stages = [_stage(folder, name, record) for name, record in records.items() if record.get("output")]
     recipe = (folder / "recipe.toml").read_text(encoding="utf-8") if (folder / "recipe.toml").is_file() else ""
-    curves: list[Curve] = []
-    ends: dict[str, float] = {}
+    curves = []
     for stage in stages:
         lines = list(_lines(folder / stage.name / "metrics.jsonl"))
         if lines:
-            start = max((ends[parent] for parent in stage.parents if parent in ends), default=0.0)
-            curves.append(_curve(stage.name, start, lines))
-            ends[stage.name] = max([start, *(x for x, _ in curves[-1].loss)])
+            own = stage.document.get("metrics", {}).get("tokens", 0)
+            curves.append(_curve(stage.name, max(0, stage.document.get("tokens_seen", own) - own), lines))
     return RunFacts(_name(recipe) or folder.name, recipe, stages, curves)
 
 

@@ -24,10 +24,10 @@ class ReportSettings:
 
 
 def write_report(report: ReportSettings, folder: Path, out: Path) -> None:
-    """Stage: the run folder `folder` to a folder with index.html. Raises UserError when `folder` is no run folder."""
+    """Stage: the run folder `folder` to a folder with report.html. Raises UserError when `folder` is no run folder."""
     page = render(read_run(folder), report.title)
     with atomic_folder(out) as temporary:
-        (temporary / "index.html").write_text(page, encoding="utf-8")
+        (temporary / "report.html").write_text(page, encoding="utf-8")
 
 
 def render(run: RunFacts, title: str = "") -> str:
