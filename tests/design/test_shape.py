@@ -17,7 +17,9 @@ EMPTY_NAMES = {"utils", "util", "common", "helpers", "helper", "misc", "base", "
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__", "breakpoint"}
 FORBIDDEN_METHODS = {("torch", "load"), ("torch", "save"), ("yaml", "load")}
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+# Beyond our own: what torch, io and jinja let be extended by subclassing alone.
 BASES = {"Module", "Protocol", "NamedTuple", "TypedDict", "Enum", "StrEnum", "IntEnum"}
+BASES |= {"Function", "Optimizer", "RawIOBase", "ImmutableSandboxedEnvironment"}
 
 by_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 
@@ -158,6 +160,6 @@ def test_the_makefile_has_five_targets():
 def test_command_verbs_are_frozen():
     from dotori.cli.main import VERBS
 
-    assert sorted(VERBS) == sorted("adapt chat data demo eval export inspect run tokenizer train verify".split()), (
-        "a verb is a promise: change this list only together with README.md, CHANGELOG.md and docs/"
-    )
+    assert sorted(VERBS) == sorted(
+        ["adapt", "chat", "data", "demo", "eval", "export", "inspect", "run", "tokenizer", "train", "verify"]
+    ), "a verb is a promise: change this list only together with README.md, CHANGELOG.md and docs/"

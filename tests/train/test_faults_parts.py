@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from dotori.checkpoint.tensors import write_tensors
 from dotori.errors import DiskError, UserError
 from dotori.files import sha256_file
 from dotori.train.identity import changes, identity
@@ -21,7 +22,6 @@ from dotori.train.lock import locked
 from dotori.train.settings import TrainSettings
 from dotori.train.spikes import SILENT, WINDOW, Window, too_many
 from dotori.train.stop import stop_requests
-from dotori.checkpoint.tensors import write_tensors
 
 
 def filled(count=SILENT, seed=0):

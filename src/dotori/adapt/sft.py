@@ -70,7 +70,7 @@ def _stretches(tokenizer: Tokenizer, ids: np.ndarray, on: np.ndarray) -> list[tu
 
 
 def _spelled(tokenizer: Tokenizer, names: dict[int, str], ids: list[int]) -> str:
-    text, run = "", []
+    text, run = "", list[int]()
     for index in ids:
         if index in names:
             text, run = text + tokenizer.decode(run) + names[index], []

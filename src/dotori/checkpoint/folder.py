@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -85,7 +86,7 @@ def write_model(
         }
         (folder / "config.json").write_text(to_json(config), encoding="utf-8")
         (folder / "generation_config.json").write_text(to_json(generation), encoding="utf-8")
-        story = {"stage": lineage.stage, "seed": lineage.seed, "tokens_seen": lineage.tokens_seen}
+        story: dict[str, Any] = {"stage": lineage.stage, "seed": lineage.seed, "tokens_seen": lineage.tokens_seen}
         story |= {"parents": lineage.parents, "metrics": lineage.metrics, "proofs": [vars(p) for p in lineage.proofs]}
         files = {"model.safetensors": (folder / "model.safetensors").stat().st_size}
         card = model_card(out.name, story, config, languages, "apache-2.0", files)

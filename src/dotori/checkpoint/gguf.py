@@ -246,7 +246,7 @@ def _check_shapes(file: GGUFFile, c: ModelConfig, state: Mapping[str, torch.Tens
 
 def _config(file: GGUFFile) -> ModelConfig:
     arch = file.metadata.get("general.architecture")
-    if arch not in _ARCHITECTURES.values():
+    if not isinstance(arch, str) or arch not in _ARCHITECTURES.values():
         known = sorted(set(_ARCHITECTURES.values()))
         raise file.fail("general.architecture", repr(arch), f"one of {', '.join(known)} is supported")
 

@@ -33,7 +33,7 @@ def config_from_hf(hf: Mapping[str, Any]) -> ModelConfig:
     _refuse(hf, kind)
     heads = hf["num_attention_heads"]
     theta, scaling = _rope(hf)
-    fields = {name: hf[name] for name in _SIZES}
+    fields: dict[str, Any] = {name: hf[name] for name in _SIZES}
     fields |= {name: hf[name] for name in ("bos_token_id", "pad_token_id", "initializer_range") if name in hf}
     eos = hf.get("eos_token_id")
     return ModelConfig(
@@ -48,8 +48,7 @@ def config_from_hf(hf: Mapping[str, Any]) -> ModelConfig:
         attention_bias=kind == "qwen2",
         qk_norm=kind == "qwen3",
         eos_token_id=tuple(eos) if isinstance(eos, list) else eos,
-        **fields,
-        **_multipliers(hf, kind),
+        **(fields | _multipliers(hf, kind)),
     )
 
 

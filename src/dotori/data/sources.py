@@ -227,7 +227,7 @@ def _messages(row: dict[str, Any]) -> tuple[dict[str, str], ...] | None:
         turns = [("user", row.get("prompt")), ("assistant", row.get("response"))]
     if not turns or not all(isinstance(role, str) and isinstance(content, str) for role, content in turns):
         return None
-    return tuple({"role": role, "content": content} for role, content in turns)
+    return tuple({"role": str(role), "content": str(content)} for role, content in turns)
 
 
 def _clean_unicode(record: Record, reject: Reject) -> Record | None:

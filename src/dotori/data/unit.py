@@ -207,10 +207,10 @@ class UnitWriter:
         return self._shards[split]
 
     def _finish(self) -> dict[str, Any]:
-        splits = {}
+        splits: dict[str, dict[str, Any]] = {}
         for split, shard in self._shards.items():
             counts = {"documents": shard.documents, "tokens": shard.tokens, "bytes": shard.bytes}
-            splits[split] = {"shard": shard.base.name} | counts
+            splits[split] = {"shard": shard.base.name, **counts}
         note = {
             "domain": self.unit.domain,
             "source": str(self.unit.path or f"story world, {self.unit.split}"),

@@ -6,7 +6,7 @@ model-Q4_0.gguf  README.md  lineage.json
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch.nn import functional as F
@@ -73,7 +73,7 @@ def export_gguf(s: ExportSettings, model: Path, out: Path, log: RunLog) -> None:
         found = read_gguf(folder / name)
         proofs = (logits_proof(source, found, s.type), tokenizer_proof(tokenizer, found.tokenizer))
         require(proofs)
-        metrics = {"parameters": parameters(config), "file_bytes": (folder / name).stat().st_size}
+        metrics: dict[str, Any] = {"parameters": parameters(config), "file_bytes": (folder / name).stat().st_size}
         metrics |= distance(source, model_of(found.config, found.state))
         metrics["tensor_types"] = {kind: list(kinds.values()).count(kind) for kind in sorted(set(kinds.values()))}
         lineage = Lineage(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import dotori
+from dotori import __version__
 from dotori.errors import UserError
 from dotori.files import atomic_write, read_json, sha256_file, sha256_json, to_json
 from dotori.recipe.schema import Table, settings_json
@@ -58,7 +58,7 @@ class Records:
         """Hash of all that decides what a stage makes: kind, settings, input folders, outside files, our version."""
         free = STAGES[table.kind].free
         parts = {
-            "version": dotori.__version__,
+            "version": __version__,
             "kind": table.kind,
             "settings": {name: v for name, v in settings_json(table.settings).items() if name not in free},
             "inputs": {name: [self.content(path) for path in paths] for name, paths in inputs.items()},

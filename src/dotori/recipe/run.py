@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dotori.errors import Interrupted, UserError
 from dotori.files import atomic_write
+from dotori.recipe.plan import check
 from dotori.recipe.records import Record, Records
 from dotori.recipe.schema import Recipe, Table, to_toml
 from dotori.recipe.stages import STAGES, StageKind, StageWork
@@ -42,6 +43,7 @@ def run_recipe(
     when another process works in `folder` or a stage refuses its input.
     """
     end = math.inf if stop_after is None else time.monotonic() + stop_after
+    check(recipe, folder)
     with locked(folder):
         if restart:
             for table in _from(recipe, restart):

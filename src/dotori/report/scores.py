@@ -91,5 +91,5 @@ def _baselines(models: list[dict[str, Any]], report: str, key: str, factor: floa
 
 def _language_baselines(models: list[dict[str, Any]], language: str) -> list[Bar]:
     rows = [((model.get("bpb") or {}).get("languages") or {}).get(language) or {} for model in models]
-    found = next((row["baselines"] for row in rows if row.get("baselines")), {})
+    found: dict[str, float] = next((row["baselines"] for row in rows if row.get("baselines")), {})
     return [Bar(name.replace("_", " "), value, muted=True) for name, value in found.items()]

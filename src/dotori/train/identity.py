@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from pydantic import TypeAdapter
 
-import dotori
+from dotori import __version__
 from dotori.errors import UserError
 from dotori.files import sha256_file, sha256_json
 from dotori.train.settings import FREE, TrainSettings
@@ -23,12 +23,12 @@ def identity(
     settings: TrainSettings, parts: dict[str, Any], device: torch.device, precision: torch.dtype
 ) -> dict[str, Any]:
     """A flat JSON object, name -> value; `parts` are the stage's own (data, model, init, objective)."""
-    source = Path(dotori.__file__).parent
+    source = Path(__file__).parents[1]
     code = {str(path.relative_to(source)): sha256_file(path) for pattern in _CODE for path in source.glob(pattern)}
     return parts | {
         **{f"settings.{name}": value for name, value in settings_json(settings).items() if name not in FREE},
         "code": sha256_json(code),
-        "dotori": dotori.__version__,
+        "dotori": __version__,
         "torch": torch.__version__,
         "numpy": np.__version__,
         "threads": torch.get_num_threads(),

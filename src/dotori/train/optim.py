@@ -73,7 +73,7 @@ class MuonAdamW(torch.optim.Optimizer):
             if not self.state[p]:
                 self.state[p]["momentum"] = torch.zeros_like(p)
         for (rows, columns), same in by_shape.items():
-            grads, momenta = [p.grad for p in same], [self.state[p]["momentum"] for p in same]
+            grads, momenta = _grads(same), [self.state[p]["momentum"] for p in same]
             torch._foreach_lerp_(momenta, grads, 1 - MUON_MOMENTUM)
             nesterov = torch.stack(torch._foreach_lerp(grads, momenta, MUON_MOMENTUM))
             update = orthogonalize(nesterov, self.dtype) * max(1.0, rows / columns) ** 0.5
@@ -92,7 +92,7 @@ class MuonAdamW(torch.optim.Optimizer):
         torch._foreach_add_([s["step"] for s in states], 1.0)
         torch._fused_adamw_(
             parameters,
-            [p.grad for p in parameters],
+            _grads(parameters),
             [s["exp_avg"] for s in states],
             [s["exp_avg_sq"] for s in states],
             [],
@@ -105,6 +105,10 @@ class MuonAdamW(torch.optim.Optimizer):
             amsgrad=False,
             maximize=False,
         )
+
+
+def _grads(parameters: list[torch.Tensor]) -> list[torch.Tensor]:
+    return [p.grad for p in parameters if p.grad is not None]
 
 
 def make_optimizer(

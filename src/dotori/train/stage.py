@@ -130,7 +130,9 @@ def _begin(s: TrainSettings, init: Path | None, data: Path, tokenizer: Tokenizer
         )
     parent = read_lineage(init) if (init / FILE).is_file() else None
     parents = {"init": folder_hash(init)} if parent else {"init": sha256_file(init / "config.json")}
-    branch, phases, seen = None, [], parent.tokens_seen if parent else 0
+    branch: Checkpoint | None = None
+    phases: list[dict[str, Any]] = []
+    seen = parent.tokens_seen if parent else 0
     if s.init_optimizer:
         branch = read(init / "stable")
         load_weights(branch.folder, model)

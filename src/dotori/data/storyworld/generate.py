@@ -131,7 +131,7 @@ def evaluation(seed: int, count: int, knob: str | int, split: str = "test") -> l
 
     {"task", "lang", "prompt", "answer"}, with "story" and "question" for qa and "choices" for feeling.
     """
-    v, items = vocabulary(knob), []
+    v, items = vocabulary(knob), list[dict[str, Any]]()
     choices = {"ko": [h.label for h in v.feelings], "en": [h.en for h in v.feelings]}
     for index in range(count):
         story, generator = story_at(seed, index, v, split)
@@ -144,7 +144,7 @@ def evaluation(seed: int, count: int, knob: str | int, split: str = "test") -> l
         items.append({"task": "translate_ko_en", "lang": "en", "prompt": TO_ENGLISH + ko, "answer": en})
         items.append({"task": "translate_en_ko", "lang": "ko", "prompt": TO_KOREAN + en, "answer": ko})
         prompt = f"{told}\n{ASK_FEELING[language]}"
-        feeling = {"task": "feeling", "prompt": prompt, "answer": feeling_label(story, language)}
+        feeling: dict[str, Any] = {"task": "feeling", "prompt": prompt, "answer": feeling_label(story, language)}
         items.append(feeling | common | {"choices": choices[language]})
     return items
 

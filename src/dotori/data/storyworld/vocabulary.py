@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -25,7 +26,21 @@ from dotori.data.storyworld.words_things import ANIMALS, FOODS, OBJECTS, Thing
 from dotori.errors import UserError
 
 SHARES = {"tiny": 0.1, "small": 0.25, "medium": 0.55, "full": 1.0}
-_ALL = (PEOPLE, PLACES, SHOPS, OBJECTS, FOODS, ANIMALS, TIMES, FEELINGS, COLORS, QUALITIES, WEATHER, JOBS, ACTIVITIES)
+_ALL: tuple[Sized, ...] = (
+    PEOPLE,
+    PLACES,
+    SHOPS,
+    OBJECTS,
+    FOODS,
+    ANIMALS,
+    TIMES,
+    FEELINGS,
+    COLORS,
+    QUALITIES,
+    WEATHER,
+    JOBS,
+    ACTIVITIES,
+)
 TOTAL = sum(map(len, _ALL)) + len(NUMBERS) + len(PATTERNS)
 _LEAST_PATTERNS = 9
 
@@ -54,8 +69,24 @@ class Vocabulary:
     @property
     def content_words(self) -> int:
         """Words of all kinds, a verb for each pattern included."""
-        lists = (self.people, self.places, self.shops, self.objects, self.foods, self.animals, self.times)
-        more = (self.feelings, self.colors, self.qualities, self.weather, self.jobs, self.activities, self.numbers)
+        lists: tuple[Sized, ...] = (
+            self.people,
+            self.places,
+            self.shops,
+            self.objects,
+            self.foods,
+            self.animals,
+            self.times,
+        )
+        more: tuple[Sized, ...] = (
+            self.feelings,
+            self.colors,
+            self.qualities,
+            self.weather,
+            self.jobs,
+            self.activities,
+            self.numbers,
+        )
         return sum(map(len, lists + more)) + len(self.patterns)
 
 
