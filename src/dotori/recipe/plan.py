@@ -1,4 +1,4 @@
-"""What a recipe will cost, and whether it can be: sizes from the settings, time from a one-second probe of this machine.
+"""What a recipe will cost and whether it can be: sizes from the settings, time from a one-second probe of this machine.
 
 Everything that can be refused before a tensor is made is refused here: `run` calls `check` before its first stage.
 """
@@ -151,7 +151,11 @@ def _config(table: Table, recipe: Recipe, folder: Path) -> ModelConfig | None:
     """The shape that a table trains, exports or examines; None when only a folder that is not made yet would tell."""
     for _ in recipe.tables:
         if isinstance(table.settings, TrainSettings) and table.settings.model is not None:
-            return table.settings.model.config(_vocabulary(table, recipe, folder), table.settings.context, (0, 2, 0))
+            vocabulary = _vocabulary(table, recipe, folder)
+            try:
+                return table.settings.model.config(vocabulary, table.settings.context, (0, 2, 0))
+            except UserError as error:
+                raise UserError(f"recipe {recipe.name} [{table.name}] model: {error}") from None
         places = [place for name in ("init", "model", "models") for place in table.inputs.get(name, ())]
         if not places:
             return None
@@ -233,11 +237,11 @@ def _source_bytes(table: Table) -> float:
 
 def plan_lines(plan: Plan) -> Iterator[str]:
     """The plan as a table for people."""
-    yield f"{'stage':16} {'kind':10} {'state':5} {'parameters':>11} {'tokens':>9} {'FLOPs':>9} {'time':>9} {'memory':>9}"
+    yield f"{'stage':16} {'kind':10} {'state':5} {'weights':>9} {'tokens':>9} {'FLOPs':>9} {'time':>9} {'memory':>9}"
     for row in plan.rows:
         yield (
-            f"{row.name:16} {row.kind:10} {row.state:5} {_number(row.parameters):>11} {_number(row.tokens):>9} "
-            f"{_number(row.flops):>9} {_time(row.seconds):>9} {_number(row.memory_bytes):>8}B"
+            f"{row.name:16} {row.kind:10} {row.state:5} {_number(row.parameters):>9} {_number(row.tokens):>9} "
+            f"{_number(row.flops):>9} {_time(row.seconds):>9} {_size(row.memory_bytes):>9}"
         )
     total = sum(row.seconds or 0.0 for row in plan.rows)
     memory = max((row.memory_bytes or 0 for row in plan.rows), default=0)
@@ -255,6 +259,10 @@ def _number(value: float | None) -> str:
         if value >= limit:
             return f"{value / limit:.2f}{suffix}"
     return f"{value:.0f}"
+
+
+def _size(count: int | None) -> str:
+    return "-" if count is None else f"{count / 1e9:.2f} GB"
 
 
 def _time(seconds: float | None) -> str:
