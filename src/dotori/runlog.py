@@ -70,7 +70,7 @@ class Meter:
 
     def __init__(self, log: RunLog, label: str, total: float | None, unit: str) -> None:
         self.log, self.label, self.total, self.unit = log, label, total, unit
-        self.done, self.started, self.last_plain = 0.0, time.monotonic(), time.monotonic()
+        self.done, self.started, self._shown = 0.0, time.monotonic(), time.monotonic()
         self._status = ""
         self._bar: Progress | None = None
         self._task: TaskID | None = None
@@ -83,22 +83,37 @@ class Meter:
             self._bar.start()
 
     def advance(self, amount: float, status: str = "") -> None:
-        """Moves on by `amount` units and shows `status` beside the rate."""
-        self.done += amount
+        """Moves on by `amount` units and shows `status` beside the rate; cheap enough for every record."""
+        self.reach(self.done + amount, status)
+
+    def reach(self, done: float, status: str = "") -> None:
+        """Stands at `done` units."""
+        self.done = done
         self._status = status or self._status
-        rate = self.done / max(time.monotonic() - self.started, 1e-9)
-        text = f"{_short(rate)} {self.unit}/s  {self._status}"
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=self.done, status=text)
-        elif not self.log.quiet and time.monotonic() - self.last_plain > 30:
-            self.last_plain = time.monotonic()
+        now = time.monotonic()
+        if self._bar is not None and now - self._shown > 0.1:
+            self._shown = now
+            self._show(self._bar)
+        elif self._bar is None and not self.log.quiet and now - self._shown > 30:
+            self._shown = now
             share = f"{100 * self.done / self.total:.0f}% " if self.total else f"{_short(self.done)} {self.unit} "
-            left = f", {(self.total - self.done) / max(rate, 1e-9):.0f} s left" if self.total else ""
-            self.log.say(f"{self.label}: {share}{text}{left}")
+            left = f", {(self.total - self.done) / max(self._rate(), 1e-9):.0f} s left" if self.total else ""
+            self.log.say(f"{self.label}: {share}{self._text()}{left}")
+
+    def _rate(self) -> float:
+        return self.done / max(time.monotonic() - self.started, 1e-9)
+
+    def _text(self) -> str:
+        return f"{_short(self._rate())} {self.unit}/s  {self._status}"
+
+    def _show(self, bar: Progress) -> None:
+        assert self._task is not None
+        bar.update(self._task, completed=self.done, status=self._text())
 
     def stop(self) -> None:
         """Ends the live line."""
         if self._bar is not None:
+            self._show(self._bar)
             self._bar.stop()
             self._bar = None
 

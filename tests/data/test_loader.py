@@ -38,7 +38,9 @@ def write_dataset(folder: Path, texts: list[list[list[int]]], chats: list[tuple[
         }
     if chats:
         part = shard("chat/train-0", chats)
-        domains["chat"] = {"format": "chat", "splits": {"train": {"shards": ["train-0"]} | part}}
+        held = shard("chat/validation-ko-0", chats[:1])
+        splits = {"train": {"shards": ["train-0"]} | part, "validation-ko": {"shards": ["validation-ko-0"]} | held}
+        domains["chat"] = {"format": "chat", "splits": splits}
     folder.mkdir(exist_ok=True)
     (folder / "manifest.json").write_text(json.dumps({"vocab_size": 1000, "domains": domains}))
     return folder
@@ -118,7 +120,8 @@ def test_windows_score_every_token_once(length, context):
 
 
 def test_validation_reads_a_language_with_its_bytes(tmp_path):
-    dataset = write_dataset(tmp_path / "d", [[document(40)]])
+    chat = ([BOS, 11, 12, 13, 14], [0, 0, 0, 1, 1])
+    dataset = write_dataset(tmp_path / "d", [[document(40)]], [chat])  # conversations are no validation text
     assert validation_languages(dataset) == ["ko"]
     held = validation(dataset, "ko", 8, 10**6)
     assert held.bytes == 3 * 33

@@ -10,7 +10,6 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-import dotori
 from dotori.cli.options import add_out
 from dotori.errors import UserError
 
@@ -44,7 +43,7 @@ def run(options: Namespace) -> int:
 
 def _recipe() -> Path:
     """The recipe of this folder, else of the source tree that dotori was installed from."""
-    places = [Path("recipes/demo.toml"), Path(dotori.__file__).parents[2] / "recipes" / "demo.toml"]
+    places = [Path("recipes/demo.toml"), Path(__file__).parents[3] / "recipes" / "demo.toml"]
     for place in places:
         if place.is_file():
             return place

@@ -23,7 +23,7 @@ from dotori.data.decontaminate import Evaluations
 from dotori.data.dedup import Seen
 from dotori.data.settings import DataSettings, DomainSettings
 from dotori.data.sources import find_files, read_strings
-from dotori.data.unit import Unit, UnitWriter, finished_note, records_of
+from dotori.data.unit import Unit, UnitWriter, finished_note, records_of, size_of
 from dotori.errors import UserError
 from dotori.files import atomic_folder, atomic_write, read_json, sha256_file, sha256_json, to_json
 from dotori.runlog import RunLog
@@ -34,13 +34,14 @@ STORY_VOCABULARY = "storyworld.vocabulary"
 
 
 def plan_units(s: DataSettings) -> list[Unit]:
-    """The pieces of work in order: one a source file, two a story world (train and validation)."""
+    """The pieces of work in order: one a source file; two a story world of texts (train, validation)."""
     units: list[Unit] = []
     for name, domain in s.domains.items():
         if domain.storyworld is None:
             units += [Unit(name, number, path, None) for number, path in enumerate(find_files(domain.paths))]
         else:
-            units += [Unit(name, number, None, split) for number, split in enumerate(("train", "validation"))]
+            splits = ("train", "validation") if domain.format == "text" else ("train",)
+            units += [Unit(name, number, None, split) for number, split in enumerate(splits)]
     return units
 
 
@@ -53,18 +54,18 @@ def build_dataset(s: DataSettings, tokenizer: Path, out: Path, log: RunLog) -> N
     evaluations = Evaluations(text for path in find_files(s.decontaminate) for text in read_strings(path))
     seen = Seen(s.near_duplicates)
     notes: list[dict[str, Any]] = []
-    total = sum(unit.path.stat().st_size for unit in units if unit.path)
+    sizes = [size_of(unit, s.domains[unit.domain], s.validation_share) for unit in units]
     used: dict[str, int] = {}
-    with log.progress("data", total or None, "B") as meter:
-        for unit in units:
+    with log.progress("data", sum(sizes), "B") as meter:
+        for number, unit in enumerate(units):
             note = finished_note(partial, unit, seen)
             if note is None:
-                writer = UnitWriter(partial, unit, s, coder, seen, evaluations)
+                writer = UnitWriter(partial, unit, s, coder, seen, evaluations, meter.advance)
                 note = writer.run(used.get(unit.domain, 0))
             notes.append(note)
             used[unit.domain] = used.get(unit.domain, 0) + note["bytes"]
             kept = sum(note["bytes"] for note in notes) / 1e6
-            meter.advance(unit.path.stat().st_size if unit.path else 0, f"{kept:.1f} MB kept")
+            meter.reach(sum(sizes[: number + 1]), f"{kept:.1f} MB kept")
     _finish(s, coder, partial, out, notes, identity)
     shutil.rmtree(partial)
     log.say(summary(read_json(out / "manifest.json", "dataset folder")))
@@ -182,7 +183,7 @@ def _texts(domain: DomainSettings) -> Iterator[str]:
     if domain.storyworld is None:
         places = [Unit("", number, path, None) for number, path in enumerate(find_files(domain.paths))]
     for unit in places:
-        for record in records_of(unit, domain, 0.0, lambda reason, place: None):
+        for record in records_of(unit, domain, 0.0, lambda reason, place: None, lambda size: None):
             if domain.limit_bytes is not None and size >= domain.limit_bytes:
                 return
             text = normalize(record.text or "\n".join(message["content"] for message in record.messages))

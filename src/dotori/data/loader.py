@@ -143,12 +143,13 @@ def validation_languages(dataset: Path) -> list[str]:
 
 
 def validation(dataset: Path, language: str, context: int, max_bytes: int) -> Validation:
-    """Validation text of a language, up to about `max_bytes`, domains in turn, as windows of at most context+1 ids.
+    """Validation text of a language, up to about `max_bytes`, text domains in turn, in windows of up to context+1 ids.
 
     Each document starts after its BOS; a long one goes on in windows whose new tokens have half a context before them.
     """
     manifest = read_manifest(dataset)
-    streams = [_stream(dataset, manifest, name, f"validation-{language}") for name in manifest["domains"]]
+    texts = [name for name, entry in manifest["domains"].items() if entry["format"] == "text"]
+    streams = [_stream(dataset, manifest, name, f"validation-{language}") for name in texts]
     streams = [stream for stream in streams if stream.documents]
     windows: list[Window] = []
     total, documents = 0, 0

@@ -27,6 +27,7 @@ LINE_BYTES = 8 << 20
 TEXT_BYTES = 256 << 10
 ENDINGS = (".txt", ".jsonl", ".parquet", ".txt.gz", ".txt.zst", ".jsonl.gz", ".jsonl.zst")
 Reject = Callable[[str, str], None]
+Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -59,32 +60,38 @@ def find_files(paths: tuple[str, ...]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def read_records(path: Path, field: str, reject: Reject) -> Iterator[Record]:
+def read_records(path: Path, field: str, reject: Reject, advance: Advance = lambda size: None) -> Iterator[Record]:
     """Records of one file. `field` holds the text in .jsonl and .parquet; rows with `messages`,
     `instruction`/`output` or `prompt`/`response` become conversations. reject(reason, place) is told of every broken
-    one.
+    one, advance(size) of every `size` more bytes of the file that were read.
 
     Raises UserError for a truncated or damaged archive, a directory, an unreadable file.
     """
     if path.name.endswith(".parquet"):
-        yield from _parquet(path, field, reject)
+        yield from _parquet(path, field, reject, advance)
         return
-    with _opened(path) as stream:
+    with _raw(path) as raw, _unpacked(path, raw) as stream:
+        at = 0
         try:
-            if ".txt" in path.suffixes:
-                yield from _text(path, stream, reject)
-            else:
-                yield from _jsonl(path, stream, field, reject)
+            for record in (_text if ".txt" in path.suffixes else _jsonl)(path, stream, field, reject):
+                now = raw.tell()
+                if now > at:
+                    advance(now - at)
+                    at = now
+                yield record
         except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
             raise UserError(f"{path}: damaged or truncated archive ({error}); get the file again") from None
+        advance(path.stat().st_size - at)
 
 
-def _opened(path: Path) -> BinaryIO:
+def _unpacked(path: Path, raw: BinaryIO) -> BinaryIO:
+    if path.suffix == ".gz":
+        return gzip.GzipFile(fileobj=raw)  # type: ignore[return-value]
+    return io.BufferedReader(_Zstd(raw), 1 << 20) if path.suffix == ".zst" else raw
+
+
+def _raw(path: Path) -> BinaryIO:
     try:
-        if path.suffix == ".gz":
-            return gzip.open(path, "rb")  # type: ignore[return-value]
-        if path.suffix == ".zst":
-            return io.BufferedReader(_Zstd(open(path, "rb")), 1 << 20)
         return open(path, "rb")
     except IsADirectoryError:
         raise UserError(
@@ -135,7 +142,7 @@ def _decode(raw: bytes, place: str, reject: Reject) -> str | None:
         return None
 
 
-def _text(path: Path, stream: BinaryIO, reject: Reject) -> Iterator[Record]:
+def _text(path: Path, stream: BinaryIO, field: str, reject: Reject) -> Iterator[Record]:
     parts: list[bytes] = []
     size = number = 0
     for line in _lines(stream):
@@ -191,13 +198,14 @@ def _jsonl(path: Path, stream: BinaryIO, field: str, reject: Reject) -> Iterator
             yield record
 
 
-def _parquet(path: Path, field: str, reject: Reject) -> Iterator[Record]:
+def _parquet(path: Path, field: str, reject: Reject, advance: Advance) -> Iterator[Record]:
     wanted = {field, "messages", "instruction", "input", "output", "prompt", "response", "lang"}
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             columns = [name for name in file.schema_arrow.names if name in wanted]
-            number = 0
+            number, size = 0, path.stat().st_size / max(1, file.metadata.num_rows)
             for batch in file.iter_batches(batch_size=256, columns=columns):
+                advance(round(size * batch.num_rows))
                 for row in batch.to_pylist():
                     number += 1
                     if record := _record(row, f"{path.name}:{number}", field, reject):
@@ -243,7 +251,7 @@ def _clean_unicode(record: Record, reject: Reject) -> Record | None:
 
 def read_strings(path: Path) -> Iterator[str]:
     """Every string in every row of a .jsonl file, whatever its fields: what an evaluation file asks and answers."""
-    with _opened(path) as stream:
+    with _raw(path) as raw, _unpacked(path, raw) as stream:
         for line in _lines(stream):
             if line is None or not line.strip():
                 continue

@@ -22,7 +22,7 @@ from dotori.data.decontaminate import Evaluations
 from dotori.data.dedup import Seen
 from dotori.data.settings import DataSettings, DomainSettings
 from dotori.data.shards import ShardWriter
-from dotori.data.sources import Record, Reject, read_records
+from dotori.data.sources import Advance, Record, Reject, read_records
 from dotori.data.storyworld.generate import documents
 from dotori.errors import UserError
 from dotori.files import atomic_write, read_json, remove_stale, to_json
@@ -32,6 +32,8 @@ from dotori.tokenizer.load import Tokenizer
 
 BATCH_CHARACTERS = 1_000_000
 QUARANTINED = 1000
+# A story-world document, on average; progress and plans count in it.
+STORY_BYTES = 250
 
 
 @dataclass(frozen=True)
@@ -53,16 +55,32 @@ class _Kept:
     bytes: int
 
 
-def records_of(unit: Unit, domain: DomainSettings, validation_share: float, reject: Reject) -> Iterator[Record]:
+def size_of(unit: Unit, domain: DomainSettings, validation_share: float) -> int:
+    """Bytes of a unit's file, or about as many as its part of the story world will have."""
+    if unit.path is not None:
+        return unit.path.stat().st_size
+    return STORY_BYTES * _story_count(unit, domain, validation_share)
+
+
+def _story_count(unit: Unit, domain: DomainSettings, validation_share: float) -> int:
+    assert domain.storyworld is not None
+    count = domain.storyworld.count
+    return count if unit.split == "train" else round(count * validation_share)
+
+
+def records_of(
+    unit: Unit, domain: DomainSettings, validation_share: float, reject: Reject, advance: Advance
+) -> Iterator[Record]:
     """The records of a unit; a story world's validation split is `validation_share` of its count."""
     if unit.path is not None:
-        yield from read_records(unit.path, domain.field, reject)
+        yield from read_records(unit.path, domain.field, reject, advance)
         return
     story = domain.storyworld
     assert story is not None
     assert unit.split is not None
-    count = story.count if unit.split == "train" else round(story.count * validation_share)
+    count = _story_count(unit, domain, validation_share)
     for row in documents(story.seed, count, story.vocabulary, unit.split, story.kinds):
+        advance(STORY_BYTES)
         language = row["lang"] if row["lang"] in ("ko", "en") else None
         messages = tuple(row.get("messages", ()))
         yield Record(row["id"], text=row.get("text", ""), messages=messages, language=language)
@@ -91,12 +109,19 @@ def split_of(record: Record, text: str, domain: DomainSettings, share: float) ->
 
 
 class UnitWriter:
-    """Runs one unit. `seen` and `evaluations` are shared by all units of a build."""
+    """Runs one unit. `seen` and `evaluations` are shared by all units of a build; `advance` hears of bytes read."""
 
     def __init__(
-        self, partial: Path, unit: Unit, s: DataSettings, coder: Tokenizer, seen: Seen, evaluations: Evaluations
+        self,
+        partial: Path,
+        unit: Unit,
+        s: DataSettings,
+        coder: Tokenizer,
+        seen: Seen,
+        evaluations: Evaluations,
+        advance: Advance,
     ) -> None:
-        self.partial, self.unit, self.s, self.coder = partial, unit, s, coder
+        self.partial, self.unit, self.s, self.coder, self.advance = partial, unit, s, coder, advance
         self.domain, self.seen, self.evaluations = s.domains[unit.domain], seen, evaluations
         self.read = self.masked = 0
         self.dropped: dict[str, int] = {}
@@ -122,7 +147,7 @@ class UnitWriter:
     def _batches(self, used_bytes: int) -> Iterator[list[_Kept]]:
         batch: list[_Kept] = []
         size, limit = 0, self.domain.limit_bytes
-        for record in records_of(self.unit, self.domain, self.s.validation_share, self._reject):
+        for record in records_of(self.unit, self.domain, self.s.validation_share, self._reject, self.advance):
             if limit is not None and used_bytes >= limit:
                 break
             self.read += 1

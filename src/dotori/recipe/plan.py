@@ -15,6 +15,7 @@ import torch
 from dotori.checkpoint.folder import read_config
 from dotori.config import nearest
 from dotori.data.sources import find_files
+from dotori.data.unit import STORY_BYTES
 from dotori.device import detect
 from dotori.errors import UserError
 from dotori.files import read_json
@@ -31,8 +32,8 @@ _DECODING_SHARE = 0.03
 # Text per second through cleaning, deduplication and tokenizing, and through tokenizer training, a process.
 _DATA_BYTES_PER_SECOND, _TOKENIZER_BYTES_PER_SECOND = 1e6, 2e6
 _COMPRESSION = 3.2
-# A story-world document, and an examination item with its answer, on average.
-_STORY_BYTES, _ITEM_TOKENS, _TASKS = 200, 150, 4
+# An examination item with its answer, on average.
+_ITEM_TOKENS, _TASKS = 150, 4
 # Python with PyTorch loaded.
 _PROCESS_BYTES = 330_000_000
 _MICRO_TOKENS = {"cpu": 8192, "cuda": 65536}
@@ -228,7 +229,7 @@ def _source_bytes(table: Table) -> float:
     """Bytes of text that a data or tokenizer table reads, compressed files counted as they unpack."""
     total = 0.0
     for domain in table.settings.domains.values():
-        size = float(domain.storyworld.count * _STORY_BYTES) if domain.storyworld else 0.0
+        size = float(domain.storyworld.count * STORY_BYTES) if domain.storyworld else 0.0
         for path in find_files(domain.paths) if domain.paths else ():
             size += path.stat().st_size * (_COMPRESSION if path.suffix in (".gz", ".zst", ".parquet") else 1.0)
         total += min(size, domain.limit_bytes) if domain.limit_bytes else size
