@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from dotori.checkpoint.lineage import Proof
-from dotori.data.loader import IGNORED, Loader
+from dotori.data.loader import IGNORED, Loader, read_manifest
+from dotori.data.mix import Phase
 from dotori.errors import UserError
 from dotori.runlog import RunLog
 from dotori.tokenizer.load import Tokenizer, load_tokenizer
@@ -34,18 +35,14 @@ def inspect_mask(data: Path, context: int, tokenizer: Tokenizer) -> MaskExample:
 
     Raises UserError when nothing or everything is learnt, or there is no chat domain.
     """
-    loader = Loader(data, context, 0)
-    chats = [name for name, entry in loader.manifest["domains"].items() if entry["format"] == "chat"]
+    chats = [name for name, entry in read_manifest(data)["domains"].items() if entry["format"] == "chat"]
     if not chats:
         raise UserError(f'{data}: no chat domain; SFT learns from conversations; build one with format = "chat"')
-    batch = loader.rows(0, _INSPECTED_ROWS)
-    is_chat = (batch.documents < 0).any(axis=1) | (batch.targets == IGNORED).any(axis=1)
-    if not is_chat.any():
-        raise UserError(f"{data}: every token is learnt in {_INSPECTED_ROWS} rows; check the chat template")
-    ids, targets, documents = (part[is_chat] for part in batch)
-    real = documents >= 0
+    loader = Loader(data, context, 0, [Phase(0, dict.fromkeys(chats, 1.0), "assistant")])
+    ids, targets, documents = loader.rows(0, _INSPECTED_ROWS)
     learnt = targets != IGNORED
-    total = float(learnt.sum() / real.sum())
+    could_be = (documents[:, :-1] >= 0) & (documents[:, :-1] == documents[:, 1:])
+    total = float(learnt.sum() / could_be.sum())
     if not 0 < total < 1:
         what = "nothing" if total == 0 else "everything"
         raise UserError(
