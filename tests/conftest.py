@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from dotori.recipe.run import run_recipe
 from dotori.recipe.schema import read_recipe
 from dotori.runlog import RunLog
+
+torch.set_num_threads(1)  # shapes of tests are small: a second thread waits more than it works
 
 MICRO = Path(__file__).parent / "micro.toml"
 

@@ -65,7 +65,9 @@ def test_tuning_lowers_the_loss_on_answers_and_says_what_it_learnt(micro_run, tm
     assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
     lineage = read_lineage(tmp_path / "tuned")
     assert lineage.stage == "sft"
-    assert {"loss mask", "packed = alone", "resume, loss", "resume, weights"} <= {proof.name for proof in lineage.proofs}
+    assert {"loss mask", "packed = alone", "resume, loss", "resume, weights"} <= {
+        proof.name for proof in lineage.proofs
+    }
     assert lineage.tokens_seen == read_lineage(micro_run / "train").tokens_seen + 30 * 512
     assert not (tmp_path / "tuned.partial").exists()
 

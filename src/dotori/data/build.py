@@ -111,7 +111,7 @@ def _finish(
         (folder / "quarantine.jsonl").write_text(lines, encoding="utf-8")
         coder.save(folder / "tokenizer")
         names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-        manifest = {
+        manifest: dict[str, Any] = {
             "format": FORMAT,
             "vocab_size": coder.vocab_size,
             "tokenizer": coder.hash,
@@ -121,6 +121,7 @@ def _finish(
             "sources": identity["sources"],
             "files": {name: sha256_file(folder / name) for name in names},
         }
+        manifest["sha256"] = sha256_json(manifest)
         (folder / "manifest.json").write_text(to_json(manifest), encoding="utf-8")
 
 

@@ -23,7 +23,7 @@ from dotori.data.shards import Stream
 from dotori.errors import UserError
 from dotori.evaluate.stage import batch_proof
 from dotori.export.gguf import logits_proof, tokenizer_proof
-from dotori.files import read_json, sha256_file
+from dotori.files import read_json, sha256_file, sha256_json
 from dotori.recipe.records import content
 from dotori.runtime.open import find_gguf, open_model
 from dotori.tokenizer.fertility import round_trip_failures
@@ -97,6 +97,8 @@ def _folder(folder: Path) -> Iterator[Check]:
 
 def _dataset(folder: Path) -> Iterator[Check]:
     manifest = read_manifest(folder)
+    own = manifest.pop("sha256", None) == sha256_json(manifest)
+    yield Check(folder.name, "manifest.json", *_verdict(own, "its own hash agrees", "altered since it was written"))
     hashes = manifest.get("files", {}) | {"manifest.json": sha256_file(folder / "manifest.json")}
     problems = check_files(folder, hashes)
     yield Check(folder.name, "files", *_verdict(not problems, f"{len(hashes)} hashes agree", "; ".join(problems)))
