@@ -1,4 +1,4 @@
-"""What a person does with a finished run: talk, examine, look, export again; and stock transformers reads the folder."""
+"""What a person does with a finished run: talk, examine, look, export again; and stock transformers reads it."""
 
 import json
 import shutil
@@ -37,13 +37,13 @@ def test_every_stage_left_its_folder_with_what_it_promises(micro_run):
             "lineage.json",
             "metrics.jsonl",
         }
-    assert {path.name for path in (micro_run / "q4").iterdir()} == {"model-Q4_0.gguf", "README.md", "lineage.json"}
+    assert {path.name for path in (micro_run / "export-q4_0").iterdir()} == {"model-Q4_0.gguf", "README.md", "lineage.json"}
     assert not list(micro_run.glob("*.partial"))
     assert json.loads((micro_run / "sft" / "config.json").read_text())["architectures"] == ["GraniteForCausalLM"]
 
 
 def test_lineage_joins_text_to_file(micro_run):
-    lineages = {name: read_lineage(micro_run / name) for name in ("train", "decay", "sft", "q4")}
+    lineages = {name: read_lineage(micro_run / name) for name in ("train", "decay", "sft", "export-q4_0")}
     assert all(proof.passed for lineage in lineages.values() for proof in lineage.proofs)
     resume = [p for p in lineages["sft"].proofs if p.name.startswith("resume")]
     assert [p.value for p in resume] == [0.0, 0.0]
@@ -67,13 +67,13 @@ def test_stock_transformers_reads_the_folder_and_agrees(micro_run):
 
 
 def test_chat_answers_once_and_the_seed_decides(micro_run, capsys):
-    words = ("chat", micro_run / "q4", "--prompt", "미나는 어디에 갔어요?", "--max-tokens", 12, "--seed", 3)
+    words = ("chat", micro_run / "export-q4_0", "--prompt", "미나는 어디에 갔어요?", "--max-tokens", 12, "--seed", 3)
     first, second = said(capsys, *words), said(capsys, *words)
     assert first == second
-    assert said(capsys, "chat", micro_run / "q4" / "model-Q4_0.gguf", *words[2:]) == first
+    assert said(capsys, "chat", micro_run / "export-q4_0" / "model-Q4_0.gguf", *words[2:]) == first
 
 
-@pytest.mark.parametrize("stage", ["sft", "q4"])
+@pytest.mark.parametrize("stage", ["sft", "export-q4_0"])
 def test_bits_per_byte_of_folder_and_file(micro_run, tmp_path, capsys, stage):
     (tmp_path / "text.jsonl").write_text(json.dumps({"text": TEXT}) + "\n" + json.dumps({"text": "Mina ran."}) + "\n")
     result = json.loads(said(capsys, "eval", "bpb", micro_run / stage, tmp_path / "text.jsonl", "--json"))
@@ -85,12 +85,12 @@ def test_bits_per_byte_of_folder_and_file(micro_run, tmp_path, capsys, stage):
 
 
 def test_the_examination_has_the_keys_of_the_interface(micro_run, capsys):
-    result = json.loads(said(capsys, "eval", "storyworld", micro_run / "q4", "--count", "3", "--json"))
+    result = json.loads(said(capsys, "eval", "storyworld", micro_run / "export-q4_0", "--count", "3", "--json"))
     keys = {"qa_exact_match", "chrf_ko_en", "chrf_en_ko", "feeling_accuracy", "particle_accuracy", "baselines"}
     assert keys <= set(result)
 
 
-@pytest.mark.parametrize("folder", ["", "tokenizer", "data", "train", "sft", "q4", "eval"])
+@pytest.mark.parametrize("folder", ["", "tokenizer", "data", "train", "sft", "export-q4_0", "eval"])
 def test_inspect_explains_every_folder(micro_run, capsys, folder):
     assert said(capsys, "inspect", micro_run / folder)
     assert json.loads(said(capsys, "inspect", micro_run / folder, "--json"))
@@ -98,7 +98,7 @@ def test_inspect_explains_every_folder(micro_run, capsys, folder):
 
 def test_a_stage_alone_and_an_export_alone(micro_run, micro_recipe, tmp_path, capsys):
     said(capsys, "export", "gguf", micro_run / "sft", "--type", "Q8_0", "--out", tmp_path / "q8")
-    assert (tmp_path / "q8" / "model-Q8_0.gguf").stat().st_size > (micro_run / "q4/model-Q4_0.gguf").stat().st_size
+    assert (tmp_path / "q8" / "model-Q8_0.gguf").stat().st_size > (micro_run / "export-q4_0/model-Q4_0.gguf").stat().st_size
     words = ("--data", micro_run / "data", "--init", micro_run / "decay")
     said(capsys, "adapt", "sft", micro_recipe, "--out", tmp_path / "sft", *words)
     again, before = (folder / "model.safetensors" for folder in (tmp_path / "sft", micro_run / "sft"))
@@ -144,6 +144,6 @@ def _gone(folder: Path) -> None:
 @pytest.mark.parametrize("keep", [0, 3, 24, 200, 5000])
 def test_a_truncated_file_is_one_message(micro_run, tmp_path, capsys, keep):
     path = tmp_path / "model-Q4_0.gguf"
-    path.write_bytes((micro_run / "q4" / "model-Q4_0.gguf").read_bytes()[:keep])
+    path.write_bytes((micro_run / "export-q4_0" / "model-Q4_0.gguf").read_bytes()[:keep])
     assert main(["eval", "storyworld", str(path)]) == 65
     assert "model-Q4_0.gguf" in capsys.readouterr().err

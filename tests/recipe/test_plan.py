@@ -21,7 +21,7 @@ def test_sizes_and_tokens_are_those_of_the_run(micro_recipe, micro_run, tmp_path
     plan = plan_of(micro_recipe, tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
     rows = {row.name: row for row in plan.rows}
-    assert list(rows) == ["tokenizer", "data", "train", "decay", "sft", "q4", "eval", "report"]
+    assert list(rows) == ["tokenizer", "data", "train", "decay", "sft", "export-q4_0", "eval", "report"]
     for name in ("train", "decay", "sft"):
         metrics = read_lineage(micro_run / name).metrics
         assert rows[name].parameters == metrics["parameters"]

@@ -44,20 +44,20 @@ def test_nothing_changed_nothing_made(run, copy):
 def test_the_same_recipe_in_another_folder_gives_the_same_weights(run, copy, tmp_path):
     assert set(run(tmp_path / "other").values()) == {"made"}
     assert weights(tmp_path / "other") == weights(copy)
-    files = [read_gguf(folder / "q4" / "model-Q4_0.gguf") for folder in (copy, tmp_path / "other")]
+    files = [read_gguf(folder / "export-q4_0" / "model-Q4_0.gguf") for folder in (copy, tmp_path / "other")]
     assert all(torch.equal(files[0].state[name], files[1].state[name]) for name in files[0].state)
 
 
 def test_a_changed_setting_makes_its_stage_and_what_it_feeds_anew(run, copy):
     actions = run(copy, "sft.steps=7")
     made = [name for name, action in actions.items() if action == "made"]
-    assert made == ["sft", "q4", "eval", "report"]
+    assert made == ["sft", "export-q4_0", "eval", "report"]
     assert set(run(copy, "sft.steps=7").values()) == {"unchanged"}
 
 
 def test_a_setting_that_only_watches_changes_nothing(run, copy):
     actions = run(copy, "train.validate_every=4", "train.save_every=3")
-    assert {actions[name] for name in ("tokenizer", "data", "train", "decay", "sft", "q4", "eval")} == {"unchanged"}
+    assert {actions[name] for name in ("tokenizer", "data", "train", "decay", "sft", "export-q4_0", "eval")} == {"unchanged"}
 
 
 @pytest.mark.parametrize("damage", ["altered", "gone"])
@@ -91,12 +91,14 @@ def test_restart_makes_all_or_a_part_anew(run, copy):
 
 
 def test_time_slices_end_in_the_same_weights(run, copy, tmp_path):
-    for _ in range(40):
+    slices = 0
+    while slices < 40:
         try:
             run(tmp_path / "sliced", stop_after=0.5)
             break
-        except Interrupted as stop:
-            assert stop.exit_code == 75
+        except Interrupted:
+            slices += 1
+    assert 1 <= slices < 40
     assert set(run(tmp_path / "sliced").values()) == {"unchanged"}
     assert weights(tmp_path / "sliced") == weights(copy)
 
@@ -117,7 +119,7 @@ def test_an_older_result_stays_until_the_new_one_is_there(run, copy, micro_recip
 
 def test_the_records_tell_time_memory_and_parents(micro_run):
     records = json.loads((micro_run / "stages.json").read_text())
-    assert list(records) == ["tokenizer", "data", "train", "decay", "sft", "q4", "eval", "report"]
+    assert list(records) == ["tokenizer", "data", "train", "decay", "sft", "export-q4_0", "eval", "report"]
     assert records["sft"]["parents"] == ["decay", "data"] or set(records["sft"]["parents"]) == {"decay", "data"}
     for record in records.values():
         assert record["seconds"] >= 0

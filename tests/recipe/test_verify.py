@@ -51,7 +51,7 @@ def test_everything_that_a_run_made_holds(micro_run):
         "train/model.safetensors",
         "train/stable/weights.safetensors",
         "sft/config.json",
-        "q4/model-Q4_0.gguf",
+        "export-q4_0/model-Q4_0.gguf",
         "eval/evaluation.json",
     ],
 )
@@ -66,7 +66,7 @@ def test_an_altered_file_is_found_by_the_run_and_by_its_own_folder(copy, file):
         assert failures(copy / file.split("/")[0])
 
 
-@pytest.mark.parametrize("stage", ["train", "sft", "q4"])
+@pytest.mark.parametrize("stage", ["train", "sft", "export-q4_0"])
 def test_an_altered_figure_of_a_proof_is_found(copy, stage):
     path = copy / stage / "lineage.json"
     document = json.loads(path.read_text())
@@ -88,20 +88,20 @@ def test_weights_altered_together_with_their_hash_are_found_by_the_proof_of_the_
     document = json.loads(path.read_text())
     document["files"]["model.safetensors"] = sha256_file(copy / "sft" / "model.safetensors")
     path.write_text(json.dumps(document))
-    assert folder_hash(copy / "sft") != read_lineage(copy / "q4").parents["model"]
+    assert folder_hash(copy / "sft") != read_lineage(copy / "export-q4_0").parents["model"]
     assert any(line.startswith("sft: contents") for line in failures(copy))
 
 
 def test_a_folder_that_no_stage_made_is_refused(tmp_path):
-    with pytest.raises(UserError, match="lineage.json"):
+    with pytest.raises(UserError, match=r"lineage\.json"):
         verify(tmp_path)
     with pytest.raises(UserError, match="no such folder"):
         verify(tmp_path / "nothing")
 
 
 def test_the_verb_says_what_failed_and_ends_in_65(copy, capsys):
-    assert main(["verify", str(copy / "q4")]) == 0
-    flip(copy / "q4" / "model-Q4_0.gguf")
-    assert main(["verify", str(copy / "q4")]) == 65
+    assert main(["verify", str(copy / "export-q4_0")]) == 0
+    flip(copy / "export-q4_0" / "model-Q4_0.gguf")
+    assert main(["verify", str(copy / "export-q4_0")]) == 65
     said = capsys.readouterr()
     assert "model-Q4_0.gguf" in said.out + said.err
