@@ -69,7 +69,7 @@ def main() -> int:
     lines = ["# Reference", "", "Written by `make docs` from the code; do not edit.", "", "## Verbs", "", *verbs()]
     lines += ["## Settings of stages", ""]
     for name, stage in STAGES.items():
-        lines += [f"### stage = \"{name}\"", "", *settings_table(stage.settings)]
+        lines += [f'### stage = "{name}"', "", *settings_table(stage.settings)]
         for part in PARTS.get(name, ()):
             lines += settings_table(part)
     text = "\n".join(lines).rstrip() + "\n"
