@@ -10,7 +10,7 @@ Newton-Schulz iteration, times sqrt(max(1, rows / columns)). Equal shapes are it
 same spectral size at every width, so its rate needs no r.
 
 The embedding is a table of rows, of which a step sees few, and its size is set by embedding_multiplier; it keeps lr, as
-canonical muP has it and unlike the literal reading of the table (papers disagree; docs/log.md has the measurement).
+canonical muP has it and unlike the literal reading of the table.
 """
 
 from __future__ import annotations

@@ -38,8 +38,8 @@ class Phase:
 class ModelSettings:
     """A new model's shape: our own Granite with MiniCPM's rules; the vocabulary is the tokenizer's.
 
-    `intermediate_size` None is 8/3 of the width, `num_key_value_heads` None all heads, `max_position_embeddings` None
-    is the training context.
+    `intermediate_size` None is 8/3 of the width, up to a multiple of 32; `num_key_value_heads` None all heads;
+    `max_position_embeddings` None the training context.
     """
 
     hidden_size: int
@@ -55,7 +55,7 @@ class ModelSettings:
         return mup_config(
             vocab_size=vocab_size,
             hidden_size=self.hidden_size,
-            intermediate_size=self.intermediate_size or -(-self.hidden_size * 8 // 3) // 32 * 32 + 32,
+            intermediate_size=self.intermediate_size or -(-self.hidden_size // 12) * 32,
             num_hidden_layers=self.num_hidden_layers,
             num_attention_heads=self.num_attention_heads,
             num_key_value_heads=self.num_key_value_heads or self.num_attention_heads,

@@ -1,0 +1,128 @@
+"""llama.cpp runs the files we write: same token ids, same chat prompt, same greedy tokens, close logits.
+
+Needs the `peer` extra, which is built from source: `.venv/bin/pip install -c constraints.txt -e '.[dev,peer]'`, then
+`.venv/bin/pytest -m peer`.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dotori.checkpoint.gguf import write_gguf
+from dotori.export.gguf import ExportSettings, export_gguf
+from dotori.model.config import ModelConfig
+from dotori.model.transformer import Transformer
+from dotori.runlog import RunLog
+from dotori.runtime.open import open_model
+from dotori.tokenizer.load import load_tokenizer
+
+pytestmark = [pytest.mark.peer, pytest.mark.filterwarnings("ignore")]
+llama_cpp = pytest.importorskip("llama_cpp", reason="the peer extra is not installed")
+
+TEXTS = (
+    "아침에 미나는 공원에 갔어요. Mina went to the park, didn't she?",
+    "  두 칸\t탭\n\n줄 1234567 it's I'LL 3.14 x==y {'a': [1]} 🐿️🌰 é",
+    "".join(chr(0xAC00 + 37 * i) for i in range(300)),
+)
+# Block formats round the activations too in llama.cpp (Q8_0 for Q4_0 and Q8_0), so ties may break otherwise there.
+LOGITS = {"F32": 2e-3, "F16": 2e-2, "Q8_0": 0.5, "Q4_0": 0.5}
+
+
+def llama(path: Path):
+    """The file in llama.cpp: float32 cache, no flash attention, all logits."""
+    return llama_cpp.Llama(
+        str(path), n_ctx=256, n_threads=2, logits_all=True, verbose=False, type_k=0, type_v=0, flash_attn=False
+    )
+
+
+def their_logits(model, ids: list[int]) -> np.ndarray:
+    model.reset()
+    model.eval(ids)
+    return np.array(model.scores[: len(ids)])
+
+
+def their_greedy(model, ids: list[int], count: int) -> list[int]:
+    model.reset()
+    model.eval(ids)
+    found: list[int] = []
+    for _ in range(count):
+        found.append(int(np.argmax(model.scores[model.n_tokens - 1])))
+        model.eval(found[-1:])
+    return found
+
+
+@pytest.fixture(scope="module")
+def exported(micro_run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files")
+    for kind in LOGITS:
+        with RunLog(quiet=True) as log:
+            export_gguf(ExportSettings(type=kind), micro_run / "sft", folder / kind, log)
+    return folder
+
+
+@pytest.mark.parametrize("kind", list(LOGITS))
+def test_ids_logits_and_greedy_tokens(exported, kind):
+    path = exported / kind / f"model-{kind}.gguf"
+    ours, theirs = open_model(path), llama(path)
+    for text in TEXTS:
+        assert theirs.tokenize(text.encode(), add_bos=False, special=False) == ours.tokenize(text)
+    ids = [ours.bos_id, *ours.tokenize(TEXTS[0])]
+    assert theirs.tokenize(TEXTS[0].encode(), add_bos=True, special=False) == ids
+    mine, other = ours.logits(ids), their_logits(theirs, ids)
+    assert np.abs(mine - other).max() <= LOGITS[kind]
+    greedy = list(ours.generate(ids, max_tokens=24, temperature=0.0, ignore_eos=True))
+    if kind in ("F32", "F16"):
+        assert their_greedy(theirs, ids, 24) == greedy
+    else:
+        agree = np.mean(mine.argmax(1) == other.argmax(1))
+        assert agree >= 0.9
+    theirs.close()
+
+
+def test_the_chat_template_in_the_file_is_the_prompt(exported):
+    path = exported / "F32" / "model-F32.gguf"
+    ours, theirs = open_model(path), llama(path)
+    template = theirs.metadata["tokenizer.chat_template"]
+    assert "<|im_start|>" in template
+    assert theirs.metadata["general.architecture"] == "granite"
+    chat = list(ours.chat([{"role": "user", "content": "안녕?"}]))
+    rendered = "<|im_start|>user\n안녕?<|im_end|>\n<|im_start|>assistant\n"
+    assert theirs.tokenize(rendered.encode(), add_bos=True, special=True) == chat
+    theirs.close()
+
+
+@pytest.mark.parametrize("model_type", ["llama", "qwen2", "qwen3", "granite", "minicpm"])
+def test_every_architecture_we_write_is_read_alike(micro_run, tmp_path, model_type):
+    tokenizer = load_tokenizer(micro_run / "sft")
+    multipliers = {"embedding_multiplier": 3.0, "residual_multiplier": 0.5, "logits_scaling": 2.0}
+    config = ModelConfig(
+        model_type=model_type,
+        vocab_size=tokenizer.vocab_size,
+        hidden_size=64,
+        intermediate_size=96,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=16,
+        max_position_embeddings=128,
+        tie_word_embeddings=True,
+        bos_token_id=0,
+        eos_token_id=2,
+        attention_bias=model_type == "qwen2",
+        qk_norm=model_type == "qwen3",
+        **(multipliers if model_type in ("granite", "minicpm") else {}),
+    )
+    model, generator = Transformer(config).eval(), torch.Generator().manual_seed(3)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter.data, 1.0 if parameter.ndim == 1 else 0.0, 0.1, generator=generator)
+    path = tmp_path / "model-F32.gguf"
+    write_gguf(path, config, model.state_dict(), tokenizer, "F32", {})
+    theirs = llama(path)
+    ids = [0, *tokenizer.encode(TEXTS[0])]
+    with torch.inference_mode():
+        mine = model(torch.tensor([ids]))[0].numpy()
+    other = their_logits(theirs, ids)
+    assert np.abs(mine - other).max() <= 1e-3 * max(1.0, np.abs(mine).max())
+    theirs.close()
