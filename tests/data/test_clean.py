@@ -1,5 +1,6 @@
 """Cleaning: normal form, rules with reasons, personal identifiers, duplicates, evaluation texts."""
 
+import re
 import unicodedata
 
 import pytest
@@ -8,11 +9,17 @@ from hypothesis import strategies as st
 
 from dotori.data.clean import CleanSettings, mask_personal, normalize, why_drop
 from dotori.data.decontaminate import Evaluations
-from dotori.data.dedup import BINS, Seen, signature
+from dotori.data.dedup import BINS, SHINGLE, Seen, signature, words_of
 from dotori.errors import UserError
 
 PROSE = "도토리는 참나무의 열매이고, 다람쥐가 겨울을 나려고 땅에 묻어 둔다. "
 ENGLISH = "Squirrels bury acorns in the autumn and forget where half of them are, so forests grow. "
+
+
+@given(st.text(st.sampled_from("a가 \n\t\x00\x08\x0b\x0e\x1f\x7f\ufeff\uffff\u0085"), max_size=30))
+def test_no_control_character_is_left(text):
+    assert not set(normalize(text)) & set("\x00\x08\x0b\x0e\x1f\x7f\ufeff\uffff")
+    assert normalize(text).count("가") == text.count("가")
 
 
 @given(st.text(max_size=200))
@@ -88,9 +95,9 @@ def test_what_was_seen_can_be_written_down_and_loaded():
 def test_similarity_of_signatures_follows_the_overlap():
     base = long_text(5, 400)
     half = " ".join(base.split()[:200]) + " " + long_text(77, 200)
-    share = (signature(base) == signature(half)).mean()
+    share = (signature(words_of(base)) == signature(words_of(half))).mean()
     assert 0.1 < share < 0.6  # their shingles overlap by a third
-    assert signature("짧다") is None
+    assert signature(words_of("짧다")) is None
 
 
 def test_evaluation_texts_are_found_inside_documents():
@@ -101,3 +108,25 @@ def test_evaluation_texts_are_found_inside_documents():
         "Squirrels bury acorns in the autumn, and nothing else is shared with it at all here."
     )
     assert not Evaluations([]).overlaps(ENGLISH)
+
+
+@given(st.text(alphabet="ab ", max_size=40), st.integers(0, 160), st.text(alphabet="ab ", max_size=300))
+def test_runs_are_found_wherever_they_begin(before, length, after):
+    text = PROSE + before + "ㅋ" * length + after
+    is_run = re.search(r"(.)\1{99}", text, re.DOTALL) is not None
+    assert (why_drop(text, None, CleanSettings(min_letters=0)) == "long run of one character") == is_run
+
+
+def test_the_signature_is_of_shingles_by_their_polynomial():
+    words = [f"낱말{i * i}" for i in range(90)]
+    text = " ".join(words)
+    values = set()
+    for at in range(len(text) - SHINGLE + 1):
+        value = 0
+        for character in text[at : at + SHINGLE]:
+            value = (value * 1_000_003 + ord(character)) % 2**64
+        value = value * 0x9E3779B97F4A7C15 % 2**64
+        value ^= value >> 29
+        value = value * 0xBF58476D1CE4E5B9 % 2**64
+        values.add(value & 0xFFFFFFFF)
+    assert set(signature(words).tolist()) <= values

@@ -78,7 +78,8 @@ def test_names_say_something(path):
 
 @by_file
 def test_no_print_no_environment_no_exit_outside_cli(path):
-    if path.relative_to(SOURCE).parts[0] == "cli":
+    # A worker process has arguments and answers on its standard output.
+    if path.relative_to(SOURCE).parts[0] == "cli" or path.relative_to(SOURCE) == Path("tokenizer/workers.py"):
         return
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Call):

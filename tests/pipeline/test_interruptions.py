@@ -13,7 +13,12 @@ import pytest
 from dotori.files import sha256_file
 
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
-COMPARED = ("train/model.safetensors", "decay/model.safetensors", "sft/model.safetensors", "data/chat/train-00000.tokens")
+COMPARED = (
+    "train/model.safetensors",
+    "decay/model.safetensors",
+    "sft/model.safetensors",
+    "data/chat/train-00000.tokens",
+)
 
 
 def start(recipe: Path, folder: Path, *words: str) -> subprocess.Popen:

@@ -37,7 +37,11 @@ def test_every_stage_left_its_folder_with_what_it_promises(micro_run):
             "lineage.json",
             "metrics.jsonl",
         }
-    assert {path.name for path in (micro_run / "export-q4_0").iterdir()} == {"model-Q4_0.gguf", "README.md", "lineage.json"}
+    assert {path.name for path in (micro_run / "export-q4_0").iterdir()} == {
+        "model-Q4_0.gguf",
+        "README.md",
+        "lineage.json",
+    }
     assert not list(micro_run.glob("*.partial"))
     assert json.loads((micro_run / "sft" / "config.json").read_text())["architectures"] == ["GraniteForCausalLM"]
 
@@ -98,7 +102,9 @@ def test_inspect_explains_every_folder(micro_run, capsys, folder):
 
 def test_a_stage_alone_and_an_export_alone(micro_run, micro_recipe, tmp_path, capsys):
     said(capsys, "export", "gguf", micro_run / "sft", "--type", "Q8_0", "--out", tmp_path / "q8")
-    assert (tmp_path / "q8" / "model-Q8_0.gguf").stat().st_size > (micro_run / "export-q4_0/model-Q4_0.gguf").stat().st_size
+    assert (tmp_path / "q8" / "model-Q8_0.gguf").stat().st_size > (
+        micro_run / "export-q4_0/model-Q4_0.gguf"
+    ).stat().st_size
     words = ("--data", micro_run / "data", "--init", micro_run / "decay")
     said(capsys, "adapt", "sft", micro_recipe, "--out", tmp_path / "sft", *words)
     again, before = (folder / "model.safetensors" for folder in (tmp_path / "sft", micro_run / "sft"))

@@ -57,7 +57,9 @@ def test_a_changed_setting_makes_its_stage_and_what_it_feeds_anew(run, copy):
 
 def test_a_setting_that_only_watches_changes_nothing(run, copy):
     actions = run(copy, "train.validate_every=4", "train.save_every=3")
-    assert {actions[name] for name in ("tokenizer", "data", "train", "decay", "sft", "export-q4_0", "eval")} == {"unchanged"}
+    assert {actions[name] for name in ("tokenizer", "data", "train", "decay", "sft", "export-q4_0", "eval")} == {
+        "unchanged"
+    }
 
 
 @pytest.mark.parametrize("damage", ["altered", "gone"])

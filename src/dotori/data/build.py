@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,18 @@ from dotori.data.dedup import Seen
 from dotori.data.settings import DataSettings, DomainSettings
 from dotori.data.sources import find_files, read_strings
 from dotori.data.unit import Unit, UnitWriter, finished_note, records_of, size_of
+from dotori.device import detect
 from dotori.errors import UserError
 from dotori.files import atomic_folder, atomic_write, read_json, sha256_file, sha256_json, to_json
 from dotori.runlog import RunLog
 from dotori.tokenizer.load import Tokenizer, load_tokenizer
+from dotori.tokenizer.word_cache import WordCache
+from dotori.tokenizer.workers import Workers
 
 FORMAT = 1
+# Below this many bytes of sources, starting processes costs more than they save.
+WORTH_PROCESSES = 10_000_000
+_MOST_WORKERS = 8
 STORY_VOCABULARY = "storyworld.vocabulary"
 
 
@@ -56,11 +63,11 @@ def build_dataset(s: DataSettings, tokenizer: Path, out: Path, log: RunLog) -> N
     notes: list[dict[str, Any]] = []
     sizes = [size_of(unit, s.domains[unit.domain], s.validation_share) for unit in units]
     used: dict[str, int] = {}
-    with log.progress("data", sum(sizes), "B") as meter:
+    with _words(coder, tokenizer, sum(sizes)) as words, log.progress("data", sum(sizes), "B") as meter:
         for number, unit in enumerate(units):
             note = finished_note(partial, unit, seen)
             if note is None:
-                writer = UnitWriter(partial, unit, s, coder, seen, evaluations, meter.advance)
+                writer = UnitWriter(partial, unit, s, words, seen, evaluations, meter.advance)
                 note = writer.run(used.get(unit.domain, 0))
             notes.append(note)
             used[unit.domain] = used.get(unit.domain, 0) + note["bytes"]
@@ -93,6 +100,13 @@ def _partial_folder(out: Path, identity: dict[str, Any]) -> Path:
         shutil.rmtree(partial)
     atomic_write(partial / "identity", key)
     return partial
+
+
+def _words(coder: Tokenizer, folder: Path, size: int) -> AbstractContextManager[WordCache | Workers]:
+    cores = detect().threads
+    if size < WORTH_PROCESSES or cores < 2:
+        return nullcontext(WordCache(coder))
+    return Workers(folder, coder, min(cores, _MOST_WORKERS))
 
 
 def _finish(

@@ -14,10 +14,11 @@ from dotori.errors import UserError
 from dotori.tokenizer.language import hangul_share
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff\ufffe\uffff]")
+_CONTROL_BYTES = bytes([*range(9), 0x0B, 0x0C, *range(0x0E, 0x20), 0x7F])
 _NEWLINES = re.compile(r"\r\n?")
 _BLANK_LINES = re.compile(r"\n{4,}")
-_LETTER = re.compile(r"[^\W\d_]")
-_LONG_RUN = re.compile(r"(.)\1{99,}", re.DOTALL)
+_NO_LETTERS = re.compile(r"[\W\d_]+")
+RUN = 100
 
 # A Korean resident or foreigner registration number: birth date, then a first digit of 1 to 8.
 _RESIDENT = re.compile(r"(?<!\d)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\s?-\s?[1-8]\d{6}(?!\d)")
@@ -56,8 +57,17 @@ def normalize(text: str) -> str:
         text = unicodedata.normalize("NFC", text)
     if "\r" in text:
         text = _NEWLINES.sub("\n", text)
-    text = _CONTROL.sub("", text)
-    return _BLANK_LINES.sub("\n\n\n", text).strip()
+    if _has_control(text):
+        text = _CONTROL.sub("", text)
+    if "\n\n\n\n" in text:
+        text = _BLANK_LINES.sub("\n\n\n", text)
+    return text.strip()
+
+
+def _has_control(text: str) -> bool:
+    """Whether `_CONTROL` would find something, some twenty times as fast."""
+    raw = text.encode("utf-8", errors="replace")
+    return len(raw.translate(None, _CONTROL_BYTES)) != len(raw) or any(mark in text for mark in "\ufeff\ufffe\uffff")
 
 
 def mask_personal(text: str) -> tuple[str, int]:
@@ -76,9 +86,24 @@ def why_drop(text: str, language: str | None, s: CleanSettings) -> str | None:
     if len(text) > s.max_characters:
         return "too long"
     # A sample is as good as the whole for shares, and keeps a long book cheap.
-    sample = text if len(text) <= 20_000 else text[:10_000] + text[-10_000:]
-    if len(_LETTER.findall(sample)) < s.min_letters * len(sample):
+    sample = text if len(text) <= 2_000 else text[:1_000] + text[-1_000:]
+    if len(_NO_LETTERS.sub("", sample)) < s.min_letters * len(sample):
         return "few letters"
     if language == "ko" and hangul_share(sample) < s.min_hangul:
         return "not Korean"
-    return "long run of one character" if _LONG_RUN.search(sample) else None
+    return "long run of one character" if _has_run(text) else None
+
+
+def _has_run(text: str) -> bool:
+    """Whether one character stands RUN times in a row: then two neighbours of every RUN/2-th and all between agree."""
+    half = RUN // 2
+    for at in range(0, len(text) - half, half):
+        if text[at] == text[at + half] and text[at : at + half] == text[at] * half:
+            start, end = at, at
+            while start > 0 and text[start - 1] == text[at]:
+                start -= 1
+            while end < len(text) and text[end] == text[at]:
+                end += 1
+            if end - start >= RUN:
+                return True
+    return False

@@ -17,27 +17,31 @@ BINS = BANDS * ROWS
 THRESHOLD = 0.8
 MIN_CHARACTERS = 200  # below this a signature says little and the exact hash is enough
 MAX_CHARACTERS = 200_000  # the head of a longer document identifies it
+_BASE = 1_000_003
+_DOUBLINGS = [(n, np.uint64(pow(_BASE, n, 1 << 64))) for n in (1, 2, 4)]
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
-def text_hash(text: str) -> int:
-    """64 bits of a text's letters and digits, case and spacing aside."""
-    kept = "".join(text.lower().split())
-    return int.from_bytes(hashlib.blake2b(kept.encode(), digest_size=8).digest(), "little")
+def words_of(text: str) -> list[str]:
+    """The words of a text, case and spacing aside."""
+    return text.lower().split()
 
 
-def signature(text: str) -> np.ndarray | None:
+def text_hash(words: list[str]) -> int:
+    """64 bits of all words without what stands between them."""
+    return int.from_bytes(hashlib.blake2b("".join(words).encode(), digest_size=8).digest(), "little")
+
+
+def signature(words: list[str]) -> np.ndarray | None:
     """uint32 (BINS,), or None for a text too short to have one."""
-    kept = " ".join(text.lower()[:MAX_CHARACTERS].split())
+    kept = " ".join(words)[:MAX_CHARACTERS]
     if len(kept) < MIN_CHARACTERS:
         return None
-    codes = np.frombuffer(kept.encode("utf-32-le"), dtype=np.uint32).astype(np.uint64)
-    n = len(codes) - SHINGLE + 1
-    hashes = np.zeros(n, dtype=np.uint64)
+    hashes = np.frombuffer(kept.encode("utf-32-le"), dtype=np.uint32).astype(np.uint64)
     with np.errstate(over="ignore"):
-        for offset in range(SHINGLE):
-            hashes *= np.uint64(1_000_003)
-            hashes += codes[offset : offset + n]
+        # A polynomial of SHINGLE characters, by doubling: that of 2 n is that of the first n, shifted, plus the last n.
+        for n, power in _DOUBLINGS:
+            hashes = hashes[:-n] * power + hashes[n:]
         hashes *= _MULTIPLIER
         hashes ^= hashes >> np.uint64(29)
         hashes *= np.uint64(0xBF58476D1CE4E5B9)
@@ -70,10 +74,11 @@ class Seen:
 
     def why_drop(self, text: str, near: bool) -> str | None:
         """The reason to drop a text, or None after remembering it. `near` looks for near duplicates of it too."""
-        exact = text_hash(text)
+        words = words_of(text)
+        exact = text_hash(words)
         if exact in self._hashes:
             return "duplicate"
-        found = signature(text) if near and self.near else None
+        found = signature(words) if near and self.near else None
         if found is not None and self._is_near(found):
             return "near duplicate"
         self._hashes.add(exact)

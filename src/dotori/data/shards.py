@@ -35,7 +35,7 @@ class ShardWriter:
         endings = (TOKENS, DOCUMENTS, BYTES, MASK) if with_mask else (TOKENS, DOCUMENTS, BYTES)
         self._files: dict[str, IO[bytes]] = {ending: open(f"{base}{ending}", "wb") for ending in endings}  # noqa: SIM115
 
-    def append(self, ids: Sequence[int], text_bytes: int, mask: Sequence[int] | None = None) -> None:
+    def append(self, ids: Sequence[int] | np.ndarray, text_bytes: int, mask: Sequence[int] | None = None) -> None:
         """One document: its ids with BOS, the UTF-8 bytes of its text, and for chats the loss mask."""
         with disk_errors(self.base):
             self._files[DOCUMENTS].write(np.uint64(self.tokens).tobytes())

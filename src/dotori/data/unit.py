@@ -2,14 +2,15 @@
 
 read -> normal form -> personal identifiers -> rules -> duplicates -> decontamination -> split -> tokens -> shards
 
-While one batch is tokenized, in threads of the tokenizer library, the next is read and cleaned.
+While batches are tokenized, in processes where that pays, the next is read and cleaned.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,8 @@ from dotori.errors import UserError
 from dotori.files import atomic_write, read_json, remove_stale, to_json
 from dotori.tokenizer.chat import encode_chats
 from dotori.tokenizer.language import language_of
-from dotori.tokenizer.load import Tokenizer
+from dotori.tokenizer.word_cache import WordCache
+from dotori.tokenizer.workers import Workers
 
 BATCH_CHARACTERS = 1_000_000
 QUARANTINED = 1000
@@ -116,12 +118,13 @@ class UnitWriter:
         partial: Path,
         unit: Unit,
         s: DataSettings,
-        coder: Tokenizer,
+        words: WordCache | Workers,
         seen: Seen,
         evaluations: Evaluations,
         advance: Advance,
     ) -> None:
-        self.partial, self.unit, self.s, self.coder, self.advance = partial, unit, s, coder, advance
+        self.partial, self.unit, self.s, self.words, self.advance = partial, unit, s, words, advance
+        self.coder = words.tokenizer
         self.domain, self.seen, self.evaluations = s.domains[unit.domain], seen, evaluations
         self.read = self.masked = 0
         self.dropped: dict[str, int] = {}
@@ -131,15 +134,15 @@ class UnitWriter:
     def run(self, used_bytes: int) -> dict[str, Any]:
         """Writes the unit's shards and its note; `used_bytes` of the domain's limit are gone. Returns the note."""
         (self.partial / self.unit.domain).mkdir(parents=True, exist_ok=True)
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            waiting: tuple[list[_Kept], Future] | None = None
+        waiting: deque[tuple[list[_Kept], Future]] = deque()
+        threads = self.words.count if isinstance(self.words, Workers) else 1
+        with ThreadPoolExecutor(max_workers=threads) as pool:
             for batch in self._batches(used_bytes):
-                coming = (batch, pool.submit(self._encode, batch))
-                if waiting is not None:
-                    self._append(*waiting)
-                waiting = coming
-            if waiting is not None:
-                self._append(*waiting)
+                waiting.append((batch, pool.submit(self._encode, batch)))
+                if len(waiting) > threads:
+                    self._append(*waiting.popleft())
+            for part in waiting:
+                self._append(*part)
         for shard in self._shards.values():
             shard.close()
         return self._finish()
@@ -208,11 +211,11 @@ class UnitWriter:
             self.masked += count
         return text
 
-    def _encode(self, batch: list[_Kept]) -> list[tuple[list[int], list[int] | None]]:
+    def _encode(self, batch: list[_Kept]) -> list[tuple[Sequence[int] | np.ndarray, list[int] | None]]:
         if self.domain.format == "chat":
             chats = encode_chats(self.coder, [kept.record.messages for kept in batch])
             return [(chat.ids, chat.mask) for chat in chats]
-        return [(ids, None) for ids in self.coder.encode_batch([kept.record.text for kept in batch])]
+        return [(ids, None) for ids in self.words.encode([kept.record.text for kept in batch])]
 
     def _append(self, batch: list[_Kept], encoded: Future) -> None:
         bos = self.coder.bos_id if self.coder.bos_id is not None else self.coder.eos_id
@@ -221,7 +224,7 @@ class UnitWriter:
         for kept, (ids, mask) in zip(batch, encoded.result(), strict=True):
             shard = self._shard(kept.split)
             if mask is None:
-                shard.append([bos, *ids], kept.bytes)
+                shard.append(np.concatenate([[bos], ids]), kept.bytes)
             else:
                 shard.append(ids, kept.bytes, mask)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 
 # Syllables, conjoining and compatibility jamo.
-_HANGUL = re.compile("[가-힣ᄀ-ᇿ㄰-㆏]")
-_LETTER = re.compile(r"[^\W\d_]")
+_NO_HANGUL = re.compile("[^가-힣ᄀ-ᇿ㄰-㆏]+")
+_NO_LETTERS = re.compile(r"[\W\d_]+")
 
 
 def hangul_share(text: str) -> float:
     """The share of letters that are Hangul, 0 for a text without letters."""
-    letters = len(_LETTER.findall(text))
-    return len(_HANGUL.findall(text)) / letters if letters else 0.0
+    letters = len(_NO_LETTERS.sub("", text))
+    return len(_NO_HANGUL.sub("", text)) / letters if letters else 0.0
 
 
 def language_of(text: str) -> str:

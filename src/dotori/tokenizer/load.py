@@ -25,8 +25,8 @@ class Tokenizer:
     """A `tokenizers.Tokenizer` that never takes special tokens from text, never adds BOS and decodes by bytes.
 
     Attributes: `vocab_size` (largest id + 1), `special` (control token spelling -> id), `bos_id`, `eos_id`, `pad_id`
-    (None when the files name none), `chat_template` (Jinja source or None), `normalizer` (its tokenizer.json object or
-    None), `hash` (SHA-256 of tokenizer.json).
+    (None when the files name none), `chat_template` (Jinja source or None), `normalizer` and `pre_tokenizer`
+    (tokenizer.json's objects or None), `hash` (SHA-256 of tokenizer.json).
     """
 
     def __init__(self, files: Mapping[str, bytes], where: str) -> None:
@@ -53,6 +53,7 @@ class Tokenizer:
         self.special = {token.content: index for index, token in added.items() if token.special}
         self.swallows_space_after = frozenset(index for index, token in added.items() if token.rstrip)
         self.normalizer: dict | None = self._json.get("normalizer")
+        self.pre_tokenizer: dict | None = self._json.get("pre_tokenizer")
         self.bos_id, self.eos_id, self.pad_id = (self._named(f"{name}_token") for name in ("bos", "eos", "pad"))
         self.chat_template = self._template()
         self.hash = hashlib.sha256(files["tokenizer.json"]).hexdigest()
@@ -152,7 +153,7 @@ class Tokenizer:
 
     def parts(self) -> VocabularyParts:
         """The parts a GGUF file stores; raises UserError unless it is byte-level BPE of a family we can write."""
-        model, name = self._json.get("model", {}), pretokenizer_name(self._json.get("pre_tokenizer"))
+        model, name = self._json.get("model", {}), pretokenizer_name(self.pre_tokenizer)
         if model.get("type") != "BPE" or name is None or self._decoder_kind != "bytes":
             raise UserError(
                 f"{self.where}/tokenizer.json: model {model.get('type')!r} with an unknown pre-tokenizer; byte-level "
