@@ -55,6 +55,15 @@ def test_clean_runs_are_hardly_ever_skipped():
     assert skipped <= 20  # 0.1 % of 20,000 steps
 
 
+def test_the_tail_of_a_lognormal_norm_is_no_spike():
+    """Norms of a tuning run: median 0.9, 95 % within a factor of 1.8; 2.3 is its tail, 9 is not."""
+    noise, window = random.Random(4), Window()
+    for _ in range(WINDOW):
+        window.add(0.3 + noise.gauss(0, 0.04), 0.9 * math.exp(noise.gauss(0, 0.3)))
+    assert window.judge(0.3, 2.5) is None
+    assert "gradient norm is 9" in window.judge(0.3, 9.0)
+
+
 def test_a_constant_history_does_not_turn_a_breath_into_a_spike():
     window = Window([1e-3] * 100, [1.0] * 100)
     assert window.judge(1.05e-3, 1.05) is None

@@ -92,7 +92,7 @@ def _stage(folder: Path, name: str, record: dict[str, Any]) -> StageFacts:
         if (out / one).is_file():
             document |= read_json(out / one, "stage folder")
     files = [path for path in out.rglob("*") if path.is_file()]
-    models = {path.name: path.stat().st_size for path in files if path.suffix in (".gguf", ".safetensors")}
+    models = {p.name: p.stat().st_size for p in files if p.parent == out and p.suffix in (".gguf", ".safetensors")}
     return StageFacts(
         name=name,
         kind=record["kind"],

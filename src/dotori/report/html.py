@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from dotori.report.svg import Bar, Node, Series, bar_chart, graph, line_chart, s
 
 _CSS = Path(__file__).with_name("page.css")
 _SAMPLES_SHOWN = 9
+_HASH = re.compile("[0-9a-f]{64}")
 
 
 @settings
@@ -146,7 +148,7 @@ def _learning(curves: list[Curve]) -> str:
     ]
     speeds = [
         f"{curve.stage}: {short(curve.tokens_per_second)} tokens/s"
-        + (f", {curve.skipped} bad steps skipped" if curve.skipped else "")
+        + (f", {curve.skipped} bad step{'s' * (curve.skipped > 1)} skipped" if curve.skipped else "")
         for curve in curves
         if curve.tokens_per_second
     ]
@@ -207,16 +209,20 @@ def _proofs(run: RunFacts) -> str:
 
 def _proof(stage: StageFacts, proof: dict[str, Any]) -> str:
     mark = '<td class="yes">held</td>' if proof.get("passed") else '<td class="no">failed</td>'
-    value, limit = (escape(_figure(proof.get(key))) for key in ("value", "threshold"))
+    value, limit = (_figure(proof.get(key)) for key in ("value", "threshold"))
+    name = escape(str(proof.get("name", "")).replace("_", " "))
     return (
-        f"<tr><td>{escape(stage.name)}</td><td>{escape(str(proof.get('name', '')).replace('_', ' '))}</td>"
-        f'<td class="n">{value}</td><td class="n">{limit}</td>{mark}'
+        f'<tr><td>{escape(stage.name)}</td><td class="name">{name}</td>{value}{limit}{mark}'
         f'<td class="soft">{escape(str(proof.get("how", "")))}</td></tr>'
     )
 
 
 def _figure(value: Any) -> str:
-    return short(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+    """A cell: numbers stand in one line at the right, words wrap."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f'<td class="n">{short(value)}</td>'
+    text = str(value)
+    return f'<td class="words">{escape(text[:12] if _HASH.fullmatch(text) else text)}</td>'
 
 
 def _data(run: RunFacts) -> str:

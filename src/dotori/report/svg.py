@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH = 360
+_SETTLED = 0.05
 _MOST_POINTS = 240
 
 
@@ -90,10 +91,13 @@ def line_chart(
     ys = [y for _, points in drawn for _, y in points]
     x_low, x_high = min(xs), max(xs)
     x_low = 0.0 if 0 <= x_low < 0.1 * x_high else x_low
-    y_low, y_high = _padded(min(ys), max(ys))
+    # What stands above the first twentieth of the way is the fall from a random model: it would flatten all the rest.
+    settled = [y for _, points in drawn for x, y in points if x >= x_low + _SETTLED * (x_high - x_low)] or ys
+    y_low, y_high = _padded(min(ys), min(max(ys), 1.1 * max(settled)))
     x_span, y_span = (x_high - x_low) or 1.0, y_high - y_low
 
     def place(x: float, y: float) -> tuple[float, float]:
+        y = min(y, y_high)
         return left + (right - left) * (x - x_low) / x_span, bottom - (bottom - top) * (y - y_low) / y_span
 
     parts = _bands(bands, x_high, top, bottom, lambda x: min(max(place(x, y_low)[0], left), right))

@@ -25,10 +25,11 @@ class Window:
             return f"the loss is {loss}"
         if not math.isfinite(norm):
             return f"the gradient norm is {norm}"
-        for name, value, history in (("loss", loss, self.losses), ("gradient norm", norm, self.norms)):
-            limit = _limit(history)
+        limits = {"loss": (loss, _limit(self.losses)), "gradient norm": (norm, _norm_limit(self.norms))}
+        for name, (value, limit) in limits.items():
             if value > limit:
-                return f"the {name} is {value:.4g}, above {limit:.4g} ({SIGMAS:g} sigma over {len(history)} steps)"
+                steps = len(self.losses)
+                return f"the {name} is {value:.4g}, above {limit:.4g} ({SIGMAS:g} sigma over {steps} steps)"
         return None
 
     def add(self, loss: float, norm: float) -> None:
@@ -44,6 +45,16 @@ def _limit(history: Sequence[float]) -> float:
     variance = math.fsum((value - mean) ** 2 for value in history) / len(history)
     # A nearly constant history (a memorised set) would make any breath a spike, hence the tenth of the mean.
     return mean + max(SIGMAS * math.sqrt(variance), 0.1 * mean)
+
+
+def _norm_limit(history: Sequence[float]) -> float:
+    """Norms spread by factors, not by differences: measured on their logarithms, or a harmless tail is cut off."""
+    if len(history) < SILENT:
+        return math.inf
+    logs = [math.log(max(norm, 1e-30)) for norm in history]
+    mean = math.fsum(logs) / len(logs)
+    spread = math.sqrt(math.fsum((value - mean) ** 2 for value in logs) / len(logs))
+    return math.exp(mean + max(SIGMAS * spread, 0.1))
 
 
 def too_many(skipped_steps: Sequence[int], step: int) -> bool:
