@@ -21,6 +21,9 @@ from measure import write
 from dotori.checkpoint.folder import read_model
 from dotori.checkpoint.lineage import read_lineage
 from dotori.data.loader import read_manifest
+from dotori.data.settings import DomainSettings
+from dotori.data.sources import find_files
+from dotori.errors import UserError
 from dotori.evaluate.bpb import evaluate_bpb
 from dotori.recipe.run import run_recipe
 from dotori.recipe.schema import Recipe, read_recipe, settings_json
@@ -33,9 +36,26 @@ STAGES = ("tokenizer", "data", "pretrain")
 
 
 def first_stages(assignments: list[str]) -> Recipe:
-    """The recipe up to its pretraining."""
+    """The recipe up to its pretraining; conversations, which that does not read, may be missing."""
     recipe = read_recipe(RECIPE, assignments)
-    return replace(recipe, tables=tuple(table for table in recipe.tables if table.name in STAGES))
+    tables = []
+    for table in recipe.tables:
+        if table.name in ("tokenizer", "data"):
+            found = {name: domain for name, domain in table.settings.domains.items() if is_there(domain)}
+            table = replace(table, settings=replace(table.settings, domains=found))
+        if table.name in STAGES:
+            tables.append(table)
+    return replace(recipe, tables=tuple(tables))
+
+
+def is_there(domain: DomainSettings) -> bool:
+    """Whether a domain has its files; text must have them."""
+    if domain.format == "text":
+        return True
+    try:
+        return bool(find_files(domain.paths))
+    except UserError:
+        return False
 
 
 def measured(recipe: Recipe, out: Path, files: list[str]) -> dict:

@@ -30,8 +30,10 @@ UTILISATION = {"cpu": 0.30, "cuda": 0.25}
 # Batched greedy decoding is bound by memory and small products.
 _DECODING_SHARE = 0.03
 # Text per second through cleaning, deduplication and tokenizing, and through tokenizer training, a process.
-_DATA_BYTES_PER_SECOND, _TOKENIZER_BYTES_PER_SECOND = 1e6, 2e6
+_DATA_BYTES_PER_SECOND, _TOKENIZER_BYTES_PER_SECOND = 5e6, 4e6
 _COMPRESSION = 3.2
+# Evaluated text: tokens a byte, each read twice because windows overlap by half.
+_READ_TOKENS_PER_BYTE = 2 / 3.5
 # An examination item with its answer, on average.
 _ITEM_TOKENS, _TASKS = 150, 4
 # Python with PyTorch loaded.
@@ -194,10 +196,12 @@ def _row(table: Table, recipe: Recipe, folder: Path, device: torch.device, peak:
             size = min(size, table.settings.max_bytes)
         return _with(row, seconds=size / speed, memory_bytes=_PROCESS_BYTES + int(min(size, 1e9) * 0.5))
     if table.kind == "evaluate" and config is not None:
-        items = len(table.inputs["models"]) * table.settings.count * _TASKS * table.settings.storyworld
-        tokens = items * _ITEM_TOKENS
-        flops = tokens * forward_flops_per_token(config, config.max_position_embeddings)
-        seconds = flops / (peak * _DECODING_SHARE)
+        models, s = len(table.inputs["models"]), table.settings
+        answered = models * s.count * _TASKS * s.storyworld * _ITEM_TOKENS
+        read = int(models * _file_bytes(s.texts) * _READ_TOKENS_PER_BYTE)
+        tokens, per_token = answered + read, forward_flops_per_token(config, config.max_position_embeddings)
+        flops = tokens * per_token
+        seconds = answered * per_token / (peak * _DECODING_SHARE) + read * per_token / (peak * share)
         return _with(row, parameters=count, tokens=tokens, flops=flops, seconds=seconds, memory_bytes=_PROCESS_BYTES)
     memory = None if count is None else _PROCESS_BYTES + 12 * count
     return _with(row, parameters=count, seconds=2.0, memory_bytes=memory)
@@ -230,10 +234,15 @@ def _source_bytes(table: Table) -> float:
     total = 0.0
     for domain in table.settings.domains.values():
         size = float(domain.storyworld.count * STORY_BYTES) if domain.storyworld else 0.0
-        for path in find_files(domain.paths) if domain.paths else ():
-            size += path.stat().st_size * (_COMPRESSION if path.suffix in (".gz", ".zst", ".parquet") else 1.0)
+        size += _file_bytes(domain.paths)
         total += min(size, domain.limit_bytes) if domain.limit_bytes else size
     return total
+
+
+def _file_bytes(paths: tuple[str, ...]) -> float:
+    packed = (".gz", ".zst", ".parquet")
+    files = find_files(paths) if paths else []
+    return sum(path.stat().st_size * (_COMPRESSION if path.suffix in packed else 1.0) for path in files)
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:

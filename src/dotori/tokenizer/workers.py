@@ -21,6 +21,8 @@ from dotori.tokenizer.load import Tokenizer, load_tokenizer
 from dotori.tokenizer.word_cache import WordCache, id_dtype
 
 _SIZE = np.dtype("<u8")
+# Words that all workers together remember, about 250 bytes each.
+_PIECES = 1_200_000
 
 
 class Workers:
@@ -28,7 +30,7 @@ class Workers:
 
     def __init__(self, folder: Path, tokenizer: Tokenizer, count: int) -> None:
         self.tokenizer, self.dtype, self.count = tokenizer, id_dtype(tokenizer), count
-        command = [sys.executable, "-m", "dotori.tokenizer.workers", str(folder)]
+        command = [sys.executable, "-m", "dotori.tokenizer.workers", str(folder), str(_PIECES // count)]
         self._processes = [
             subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
             for _ in range(count)
@@ -86,7 +88,7 @@ def _exactly(stream: IO[bytes], size: int) -> bytes:
 
 def main() -> int:
     """A worker's life."""
-    words = WordCache(load_tokenizer(Path(sys.argv[1])), capacity=600_000)
+    words = WordCache(load_tokenizer(Path(sys.argv[1])), int(sys.argv[2]))
     with open(0, "rb") as asked, open(1, "wb") as answers:
         while True:
             try:
