@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -95,7 +96,7 @@ def kill_builds(corpus: Path, tmp_path: Path, times: int) -> None:
         process.wait()
         if (tmp_path / "killed").exists():
             assert read_manifest(tmp_path / "killed")["files"] == expected
-            (tmp_path / "killed" / "manifest.json").unlink()
+            shutil.rmtree(tmp_path / "killed")
     subprocess.run(command, env=environment, check=True, stderr=subprocess.DEVNULL)
     assert read_manifest(tmp_path / "killed")["files"] == expected
 

@@ -62,8 +62,8 @@ def test_killed_runs_end_in_the_same_weights(micro_recipe, micro_run, tmp_path):
 @pytest.mark.slow
 def test_twenty_killed_runs_end_in_the_same_weights(micro_recipe, micro_run, tmp_path):
     caught = 0
-    for attempt in range(4):  # a run that gets to its end is begun anew, so that every kill hits a running one
-        caught += killed_often(micro_recipe, tmp_path / f"run{attempt}", 8, 6.0, seed=attempt)
+    for attempt in range(10):  # a run that gets to its end is begun anew, so that every kill hits a running one
+        caught += killed_often(micro_recipe, tmp_path / f"run{attempt}", 6, 3.0, seed=attempt)
         finish(micro_recipe, tmp_path / f"run{attempt}")
         assert same(micro_run, tmp_path / f"run{attempt}")
         if caught >= 20:
