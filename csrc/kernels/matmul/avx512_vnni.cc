@@ -1,0 +1,17 @@
+#include "kernels/simd/avx512_vnni.h"
+
+#include "kernels/matmul/isa_table.h"
+#include "kernels/matmul/layouts.h"
+
+namespace dotori::avx512_vnni {
+
+// 32 registers: 12 dot products, 12 sums and the weights. A second panel halves the loads of activations, of which
+// there is otherwise one for each product.
+constexpr int kPanelTile = 2;
+constexpr int kTokenTile = 6;
+constexpr int kHalvesTile = 4;
+constexpr int kFloatTile = 4;
+
+#include "kernels/matmul/body.h"
+
+}  // namespace dotori::avx512_vnni

@@ -1,0 +1,8 @@
+#include "kernels/rope/isa_table.h"
+#include "kernels/simd/avx512_vnni.h"
+
+namespace dotori::avx512_vnni {
+
+#include "kernels/rope/body.h"
+
+}  // namespace dotori::avx512_vnni
