@@ -1,6 +1,7 @@
 # demo test check bench docs, and no more. The first of them makes .venv (Python 3.11 or newer, minutes the first time).
 PYTHON ?= python3
 READY := .venv/.ready
+CORE := $(shell find csrc -name '*.h' -o -name '*.cc')
 
 .PHONY: demo test check bench docs
 
@@ -17,12 +18,12 @@ check: $(READY)
 	.venv/bin/pytest -q tests/design
 
 bench: $(READY)
-	@for script in benchmarks/*.py; do echo "== $$script" >&2; .venv/bin/python "$$script" || exit 1; done
+	@for script in $(patsubst %,benchmarks/%.py,train_throughput train_quality data_build runtime); do echo "== $$script" >&2; .venv/bin/python "$$script" || exit 1; done
 
 docs: $(READY)
 	.venv/bin/python docs/reference.py
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt CMakeLists.txt $(CORE)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "$(PYTHON) is older than 3.11; install Python 3.11 or 3.12, or name one: make PYTHON=python3.12 test" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
