@@ -1,5 +1,6 @@
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,11 +62,35 @@ def test_save_copies_the_files(tokenizer: Tokenizer, tokenizer_folder: Path, tmp
     assert load_tokenizer(tmp_path).hash == tokenizer.hash
 
 
-@pytest.mark.parametrize("name", ["qwen2", "llama-bpe"])
+@pytest.mark.parametrize("name", ["qwen2", "llama-bpe", "gpt-2", "default"])
 def test_pretokenizer_families_are_recognised(name: str):
     assert pretokenizer_name(pretokenizer_json(name)) == name
     assert pretokenizer_name({"type": "Whitespace"}) is None
     assert pretokenizer_name(None) is None
+    steps = pretokenizer_json(name)["pretokenizers"]
+    assert pretokenizer_name({"pretokenizers": []}) is None
+    assert pretokenizer_name({"pretokenizers": steps[:-1]}) is None
+    assert pretokenizer_name({"pretokenizers": [{**steps[0], "invert": True}, *steps[1:]]}) is None
+    assert pretokenizer_name({"pretokenizers": [*steps[:-1], {"type": "ByteLevel", "add_prefix_space": True}]}) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a(b) c,d 12 1234567", ["a", "(", "b", ")", " c", ",", "d", " ", "12", " ", "123", "456", "7"]),
+        ("it's I'LL 3.14 x==y", ["it", "'", "s", " I", "'", "LL", " ", "3", ".", "14", " x", "==", "y"]),
+        ("  두 칸\t탭\n\n줄  (끝)  ", [" ", " 두", " 칸", "\t", "탭", "\n", "\n", "줄", "  ", "(", "끝", ")", "  "]),
+        ("x¥ ½٣٤٥1234 🐿️`", ["x", "¥", " ", "½٣٤٥", "123", "4", " 🐿️`"]),
+        ("\r\n$+<=>^~|—。", ["\r\n", "$+<=>^~|—。"]),
+    ],
+)
+def test_the_default_family_splits_four_times(tokenizer: Tokenizer, text: str, words: list[str]):
+    parts = replace(tokenizer.parts(), pretokenizer="default")
+    plain = tokenizer_from_parts(parts, "default")
+    found = plain.backend.pre_tokenizer.pre_tokenize_str(text)
+    assert [text[start:end] for _, (start, end) in found] == words
+    assert plain.decode(plain.encode(text)) == text
+    assert plain.parts() == parts
 
 
 def test_a_sentencepiece_tokenizer_decodes(tmp_path: Path):

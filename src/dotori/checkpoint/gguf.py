@@ -15,19 +15,19 @@ import numpy as np
 import torch
 
 from dotori.checkpoint.gguf_file import GGUFFile
+from dotori.checkpoint.gguf_tokenizer import CONTROL, NORMAL, UNUSED, USER_DEFINED, tokenizer_of
 from dotori.errors import UserError
 from dotori.files import disk_errors
 from dotori.formats import f16, f32, q4_0, q8_0
 from dotori.model.config import ModelConfig
 from dotori.model.rope import inverse_frequencies
-from dotori.tokenizer.byte_level import VocabularyParts, tokenizer_files
+from dotori.tokenizer.byte_level import VocabularyParts
 from dotori.tokenizer.load import Tokenizer
 
 _ARCHITECTURES = {"llama": "llama", "mistral": "llama"} | {n: n for n in ("qwen2", "qwen3", "granite", "minicpm")}
 _PERMUTED = ("llama", "granite", "minicpm")
 _LAYOUTS = {"F32": f32, "F16": f16, "Q8_0": q8_0, "Q4_0": q4_0}
 FILE_TYPES = {"F32": 0, "F16": 1, "Q4_0": 2, "Q8_0": 7}
-_NORMAL, _CONTROL, _USER_DEFINED, _UNUSED = 1, 3, 4, 5
 _LAYER_NAMES = {
     "input_layernorm": "attn_norm",
     "post_attention_layernorm": "ffn_norm",
@@ -194,11 +194,11 @@ def _add_shape(writer: gguf.GGUFWriter, c: ModelConfig, file_type: str) -> None:
 
 def _add_tokenizer(writer: gguf.GGUFWriter, parts: VocabularyParts, config: ModelConfig) -> None:
     tokens = list(parts.tokens) + [""] * (config.vocab_size - len(parts.tokens))
-    types = [_NORMAL if token else _UNUSED for token in tokens]
+    types = [NORMAL if token else UNUSED for token in tokens]
     for index in parts.control:
-        types[index] = _CONTROL
+        types[index] = CONTROL
     for index in parts.added:
-        types[index] = _USER_DEFINED
+        types[index] = USER_DEFINED
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(parts.pretokenizer)
     writer.add_token_list([token or f"[unused{index}]" for index, token in enumerate(tokens)])
@@ -227,7 +227,7 @@ def read_gguf(path: Path) -> GGUFModel:
             raise file.fail(f"shape of {theirs}", x.shape, "it must agree with the metadata")
         state[ours] = torch.from_numpy(_from_file(config, ours, x))
     _check_shapes(file, config, state)
-    return GGUFModel(config, state, _tokenizer(file), file.metadata)
+    return GGUFModel(config, state, tokenizer_of(file), file.metadata)
 
 
 def _check_shapes(file: GGUFFile, c: ModelConfig, state: Mapping[str, torch.Tensor]) -> None:
@@ -290,26 +290,3 @@ def _layers(file: GGUFFile, count: Any) -> int:
     if not isinstance(count, int) or count > len(file.tensors):
         raise file.fail("block_count", count, f"the file has {len(file.tensors)} tensors")
     return count
-
-
-def _tokenizer(file: GGUFFile) -> Tokenizer:
-    meta = file.metadata
-    if meta.get("tokenizer.ggml.model") != "gpt2":
-        raise file.fail("tokenizer.ggml.model", repr(meta.get("tokenizer.ggml.model")), "gpt2 (byte-level BPE) is read")
-    tokens, types = meta["tokenizer.ggml.tokens"], meta.get("tokenizer.ggml.token_type", [])
-    merges = meta.get("tokenizer.ggml.merges", [])
-    if len(types) not in (0, len(tokens)) or not all(isinstance(m, str) and m.count(" ") == 1 for m in merges):
-        raise file.fail("tokenizer.ggml.*", len(types), "one type a token, and merges of two tokens, are needed")
-    types = types or [_NORMAL] * len(tokens)
-    parts = VocabularyParts(
-        tokens=["" if kind == _UNUSED else token for token, kind in zip(tokens, types, strict=True)],
-        merges=[tuple(merge.split(" ")) for merge in merges],  # type: ignore[misc]
-        control=[index for index, kind in enumerate(types) if kind == _CONTROL],
-        added=[index for index, kind in enumerate(types) if kind == _USER_DEFINED],
-        pretokenizer=meta.get("tokenizer.ggml.pre", "gpt-2"),
-        bos_id=meta.get("tokenizer.ggml.bos_token_id"),
-        eos_id=meta.get("tokenizer.ggml.eos_token_id"),
-        pad_id=meta.get("tokenizer.ggml.padding_token_id"),
-        chat_template=meta.get("tokenizer.chat_template"),
-    )
-    return Tokenizer(tokenizer_files(parts), str(file.path))

@@ -16,10 +16,18 @@ from typing import Any
 import numpy as np
 
 from dotori.errors import UserError
-from dotori.formats import f16, f32, q4_0, q8_0
+from dotori.formats import bf16, f16, f32, q4_0, q4_k, q6_k, q8_0
 
 # ggml's numbers of the types we read.
-TYPES = {0: ("F32", f32), 1: ("F16", f16), 2: ("Q4_0", q4_0), 8: ("Q8_0", q8_0)}
+TYPES = {
+    0: ("F32", f32),
+    1: ("F16", f16),
+    2: ("Q4_0", q4_0),
+    8: ("Q8_0", q8_0),
+    12: ("Q4_K", q4_k),
+    14: ("Q6_K", q6_k),
+    30: ("BF16", bf16),
+}
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 _STRING, _ARRAY = 8, 9
 _MAX_DIMENSIONS = 4

@@ -22,6 +22,11 @@ PRETOKENIZERS = {
     "gpt-2": r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
 }
 
+# Four splits in a row, each of what the one before it left: marks, words as in gpt-2, numbers, groups of digits.
+_DEFAULT = (r"[\p{P}\$\+<=>\^~\|]+", PRETOKENIZERS["gpt-2"], r"\p{N}+", r"[0-9][0-9][0-9]")
+_SPLITS: dict[str, tuple[str, ...]] = {name: (pattern,) for name, pattern in PRETOKENIZERS.items()}
+_SPLITS["default"] = _DEFAULT
+
 
 def byte_characters() -> list[str]:
     """The printable character that spells each of the 256 bytes: itself where printable, else 256 onwards."""
@@ -36,7 +41,7 @@ class VocabularyParts:
 
     tokens: spelling by id, an empty string where an id is unused; merges: (left, right) spellings, best first;
     control: ids that are never text; added: ids of literal strings found before the pre-tokenizer runs, not control;
-    pretokenizer: a key of PRETOKENIZERS; chat_template: Jinja source or None.
+    pretokenizer: a family's name; chat_template: Jinja source or None.
     """
 
     tokens: list[str]
@@ -52,31 +57,30 @@ class VocabularyParts:
 
 def pretokenizer_json(name: str) -> dict:
     """The tokenizer.json `pre_tokenizer` of a family; raises UserError for an unknown name."""
-    if name not in PRETOKENIZERS:
-        raise UserError(f"pre-tokenizer: {name!r}; known: {', '.join(PRETOKENIZERS)}; convert with one of these")
-    split = {
-        "type": "Split",
-        "pattern": {"Regex": PRETOKENIZERS[name]},
-        "behavior": "Isolated",
-        "invert": False,
-    }
-    return {"type": "Sequence", "pretokenizers": [split, _byte_level(use_regex=False)]}
+    if name not in _SPLITS:
+        raise UserError(f"pre-tokenizer: {name!r}; known: {', '.join(_SPLITS)}; convert with one of these")
+    splits = [
+        {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+        for pattern in _SPLITS[name]
+    ]
+    return {"type": "Sequence", "pretokenizers": [*splits, _byte_level(use_regex=False)]}
 
 
 def pretokenizer_name(pre_tokenizer: dict | None) -> str | None:
-    """The family of a tokenizer.json's `pre_tokenizer` object, None when it is not one of PRETOKENIZERS."""
+    """The family of a tokenizer.json's `pre_tokenizer` object, None when it is not one of these families."""
     if pre_tokenizer is None:
         return None
     steps = pre_tokenizer.get("pretokenizers", [pre_tokenizer])
     if len(steps) == 1 and steps[0].get("type") == "ByteLevel":
         plain = not steps[0].get("add_prefix_space", True) and steps[0].get("use_regex", True)
         return "gpt-2" if plain else None
-    if len(steps) != 2 or steps[0].get("type") != "Split" or steps[1].get("type") != "ByteLevel":
+    *splits, last = steps or [{}]
+    if last.get("type") != "ByteLevel" or last.get("add_prefix_space") or last.get("use_regex", True):
         return None
-    if steps[0].get("behavior") != "Isolated" or steps[0].get("invert") or steps[1].get("add_prefix_space"):
+    if not all(step.get("type") == "Split" and step.get("behavior") == "Isolated" for step in splits):
         return None
-    pattern = steps[0].get("pattern", {}).get("Regex")
-    return next((name for name, known in PRETOKENIZERS.items() if known == pattern), None)
+    patterns = tuple(None if step.get("invert") else step.get("pattern", {}).get("Regex") for step in splits)
+    return next((name for name, known in _SPLITS.items() if known == patterns), None)
 
 
 def _byte_level(use_regex: bool) -> dict:
@@ -88,28 +92,33 @@ def tokenizer_files(parts: VocabularyParts) -> dict[str, bytes]:
 
     The stock loader adds BOS before a text when there is one, as llama.cpp does for our files.
     """
-    files = {"tokenizer.json": _dump(_tokenizer_json(parts)), "tokenizer_config.json": _dump(_config_json(parts))}
+    return folder_files(_tokenizer_json(parts), parts)
+
+
+def folder_files(tokenizer_json: dict, parts: VocabularyParts, indent: int | None = 1) -> dict[str, bytes]:
+    """The files of a tokenizer folder (name -> bytes) with this tokenizer.json, whatever model it describes.
+
+    `indent` None writes tokenizer.json in one line, which takes half the time.
+    """
+    files = {"tokenizer.json": _dump(tokenizer_json, indent), "tokenizer_config.json": _dump(_config_json(parts))}
     if parts.chat_template is not None:
         files["chat_template.jinja"] = parts.chat_template.encode()
     return files
 
 
-def _dump(value: dict) -> bytes:
-    return (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode()
+def _dump(value: dict, indent: int | None = 1) -> bytes:
+    return (json.dumps(value, ensure_ascii=False, indent=indent) + "\n").encode()
 
 
 def _tokenizer_json(parts: VocabularyParts) -> dict:
-    vocabulary = {token: index for index, token in enumerate(parts.tokens) if token}
-    if len(vocabulary) != sum(1 for token in parts.tokens if token):
-        raise UserError("tokenizer: two ids share one spelling; each token must be unique; restore the file")
     return {
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": [_added(parts, index) for index in sorted(parts.control + parts.added)],
+        "added_tokens": added_tokens(parts),
         "normalizer": None,
         "pre_tokenizer": pretokenizer_json(parts.pretokenizer),
-        "post_processor": _post_processor(parts),
+        "post_processor": bos_first(parts) or _byte_level(use_regex=True),
         "decoder": _byte_level(use_regex=True),
         "model": {
             "type": "BPE",
@@ -121,20 +130,32 @@ def _tokenizer_json(parts: VocabularyParts) -> dict:
             "byte_fallback": False,
             # llama.cpp takes a whole word that is a token without merging in this family only.
             "ignore_merges": parts.pretokenizer == "llama-bpe",
-            "vocab": vocabulary,
+            "vocab": vocabulary_json(parts.tokens),
             "merges": [list(pair) for pair in parts.merges],
         },
     }
 
 
-def _added(parts: VocabularyParts, index: int) -> dict:
+def vocabulary_json(tokens: list[str]) -> dict[str, int]:
+    """Spelling -> id of the tokens in use; raises UserError when two share a spelling."""
+    vocabulary = {token: index for index, token in enumerate(tokens) if token}
+    if len(vocabulary) != sum(1 for token in tokens if token):
+        raise UserError("tokenizer: two ids share one spelling; each token must be unique; restore the file")
+    return vocabulary
+
+
+def added_tokens(parts: VocabularyParts) -> list[dict]:
+    """The tokenizer.json `added_tokens` of the control tokens and literal strings."""
     flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
-    return {"id": index, "content": parts.tokens[index], **flags, "special": index in parts.control}
+    special = set(parts.control)
+    ids = sorted(parts.control + parts.added)
+    return [{"id": index, "content": parts.tokens[index], **flags, "special": index in special} for index in ids]
 
 
-def _post_processor(parts: VocabularyParts) -> dict:
+def bos_first(parts: VocabularyParts) -> dict | None:
+    """The tokenizer.json `post_processor` that begins a text with BOS, None where there is no BOS."""
     if parts.bos_id is None:
-        return _byte_level(use_regex=True)
+        return None
     bos = parts.tokens[parts.bos_id]
     first, text, other = (
         {"SpecialToken": {"id": bos, "type_id": 0}},
