@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 from pathlib import Path
@@ -19,6 +20,7 @@ class DeviceProfile:
     threads: int
     memory_bytes: int
     flops_per_second: float | None = None
+    int8_ops_per_second: float | None = None
     memory_bytes_per_second: float | None = None
     storage_bytes_per_second: float | None = None
 
@@ -26,6 +28,17 @@ class DeviceProfile:
 def load_profile(path: Path) -> DeviceProfile:
     """Reads a profile; raises UserError for a missing file, an unknown key or a wrong type."""
     return build(DeviceProfile, read_toml(path), str(path))
+
+
+def profile_toml(profile: DeviceProfile) -> str:
+    """The profile as the TOML that `load_profile` reads; figures rounded to three digits."""
+    lines = []
+    for name, value in vars(profile).items():
+        if isinstance(value, float):
+            value = float(f"{value:.3g}")
+        if value is not None and not name.startswith("__"):
+            lines.append(f"{name} = {json.dumps(value)}")
+    return "\n".join(lines) + "\n"
 
 
 def detect() -> DeviceProfile:

@@ -21,6 +21,9 @@ FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shel
 BASES = {"Module", "Protocol", "NamedTuple", "TypedDict", "Enum", "StrEnum", "IntEnum"}
 BASES |= {"Function", "Optimizer", "RawIOBase", "ImmutableSandboxedEnvironment"}
 
+# Worker processes have arguments and answer on their standard output.
+PROCESSES = {Path("tokenizer/workers.py"), Path("evaluate/peer_engines.py")}
+
 by_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 
 
@@ -78,8 +81,7 @@ def test_names_say_something(path):
 
 @by_file
 def test_no_print_no_environment_no_exit_outside_cli(path):
-    # A worker process has arguments and answers on its standard output.
-    if path.relative_to(SOURCE).parts[0] == "cli" or path.relative_to(SOURCE) == Path("tokenizer/workers.py"):
+    if path.relative_to(SOURCE).parts[0] == "cli" or path.relative_to(SOURCE) in PROCESSES:
         return
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Call):
@@ -162,5 +164,19 @@ def test_command_verbs_are_frozen():
     from dotori.cli.main import VERBS
 
     assert sorted(VERBS) == sorted(
-        ["adapt", "chat", "data", "demo", "eval", "export", "inspect", "run", "tokenizer", "train", "verify"]
+        [
+            "adapt",
+            "bench",
+            "chat",
+            "data",
+            "demo",
+            "doctor",
+            "eval",
+            "export",
+            "inspect",
+            "run",
+            "tokenizer",
+            "train",
+            "verify",
+        ]
     ), "a verb is a promise: change this list only together with README.md, CHANGELOG.md and docs/"

@@ -37,7 +37,9 @@ def test_folder_export_and_file_are_one_model(session: TorchSession, folder: Pat
         opened = open_model(path)
         assert opened.tokenize("다람쥐가 도토리를 숨깁니다.") == ids
         assert list(opened.generate(ids, max_tokens=8)) == text
-        np.testing.assert_allclose(opened.logits(ids), session.logits(ids), atol=1e-4)
+        # The native core keeps keys and values in float16.
+        tolerance = 1e-4 if isinstance(opened, TorchSession) else 1e-2
+        np.testing.assert_allclose(opened.logits(ids), session.logits(ids), atol=tolerance)
         assert (opened.context, opened.bos_id, opened.eos_id, opened.stop_ids) == (64, 0, 2, [0, 2])
         assert opened.chat([{"role": "user", "content": "a"}]) == session.chat([{"role": "user", "content": "a"}])
         assert opened.lineage is not None

@@ -13,6 +13,8 @@ from pathlib import Path
 from dotori.cli.options import add_out
 from dotori.errors import UserError
 
+_TIMED_TOKENS = 256
+
 
 def arguments(parser: ArgumentParser) -> None:
     """Declares the verb's arguments."""
@@ -25,6 +27,7 @@ def run(options: Namespace) -> int:
     from dotori.recipe.run import run_recipe
     from dotori.recipe.schema import read_recipe
     from dotori.runlog import RunLog
+    from dotori.runtime.open import open_gguf
 
     recipe = read_recipe(_recipe())
     with RunLog() as log:
@@ -35,6 +38,9 @@ def run(options: Namespace) -> int:
     for turn in transcript["turns"]:
         print(f"{'>' if turn['role'] == 'user' else ' '} {turn['content']}")
     shipped = options.out / recipe.table("eval").inputs["models"][-1]
+    session = open_gguf(shipped)
+    rate = _TIMED_TOKENS / session.bench_decode(_TIMED_TOKENS)
+    print(f"\nspeed: {rate:,.0f} tokens a second on {session.threads} threads, native core ({session.isa})")
     print(f"\ntalk to it:       dotori chat {shipped}", file=sys.stderr)
     print(f"read the report:  {options.out / recipe.only('report', None).name / 'report.html'}", file=sys.stderr)
     print(f"check the proofs: dotori verify {options.out}", file=sys.stderr)

@@ -18,7 +18,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help="text to predict")
     parser.add_argument("--field", default="text", metavar="NAME", help="the field that holds the text (default text)")
     parser.add_argument("--lang", choices=("ko", "en"), help="the language of all documents (default: found)")
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: PyTorch's choice)")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
     add_json(parser)
 
 

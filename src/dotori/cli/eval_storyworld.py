@@ -25,7 +25,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--count", type=int, default=200, metavar="N", help="items of each task (default 200)")
     parser.add_argument("--seed", type=int, default=0, help="other plots of the same split (default 0)")
     parser.add_argument("--vocabulary", metavar="NAME", help="tiny, small, medium, full (default: the model's own)")
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: PyTorch's choice)")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
     add_json(parser)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dotori.config import parse_duration
+from dotori.config import parse_duration, parse_size
 from dotori.errors import UserError
 
 
@@ -47,7 +47,7 @@ def checked(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     return convert
 
 
-duration = checked(parse_duration)
+duration, size = checked(parse_duration), checked(parse_size)
 
 
 def print_json(value: Any) -> None:

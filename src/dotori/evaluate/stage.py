@@ -17,6 +17,7 @@ from dotori.evaluate.storyworld import evaluate_storyworld
 from dotori.files import atomic_folder, atomic_write, sha256_file, to_json
 from dotori.runlog import RunLog
 from dotori.runtime.open import find_gguf, open_model
+from dotori.runtime.session import Session
 from dotori.runtime.torch_session import TorchSession
 
 # Rounding differs between one row and many; it may turn a tie once in a great while, never often.
@@ -94,7 +95,7 @@ def _hash(path: Path) -> str:
     return folder_hash(folder) if (folder / FILE).is_file() or path.is_dir() else sha256_file(path)
 
 
-def _measure(s: EvaluateSettings, session: TorchSession, log: RunLog) -> dict[str, Any]:
+def _measure(s: EvaluateSettings, session: Session | TorchSession, log: RunLog) -> dict[str, Any]:
     story = evaluate_storyworld(session, log, s.seed, s.count, s.vocabulary) if s.storyworld else None
     bpb = evaluate_bpb(session, s.texts, s.field, None, log) if s.texts else None
     return {"storyworld": story, "bpb": bpb}
@@ -105,7 +106,7 @@ def _prompts(s: EvaluateSettings, row: dict[str, Any]) -> list[str]:
     return [*s.prompts, *asked][:_PROOF_PROMPTS]
 
 
-def batch_proof(name: str, session: TorchSession, prompts: Sequence[str]) -> Proof:
+def batch_proof(name: str, session: Session | TorchSession, prompts: Sequence[str]) -> Proof:
     """That the answers measured in batches are those the model gives alone: the share of equal ones."""
     conversations = [session.chat([{"role": "user", "content": prompt}]) for prompt in prompts]
     fitting = [ids for ids in conversations if len(ids) + _PROOF_TOKENS <= session.context]
@@ -116,7 +117,7 @@ def batch_proof(name: str, session: TorchSession, prompts: Sequence[str]) -> Pro
     return Proof(f"batch equals solo, {name}", round(share, 4), _PROOF_SHARE, share >= _PROOF_SHARE, how)
 
 
-def _turns(s: EvaluateSettings, session: TorchSession, row: dict[str, Any]) -> list[dict[str, str]]:
+def _turns(s: EvaluateSettings, session: Session | TorchSession, row: dict[str, Any]) -> list[dict[str, str]]:
     """The conversation to show: the given prompts, else the first item of each task."""
     if not s.prompts:
         examples = (row["storyworld"] or {}).get("examples", [])

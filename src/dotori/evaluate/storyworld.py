@@ -40,9 +40,21 @@ class Talker(Protocol):
     """A scorer that also knows its chat template, what ends a turn and where it comes from; both sessions do."""
 
     context: int
-    stop_ids: list[int]
-    lineage: dict | None
-    metadata: dict
+
+    @property
+    def stop_ids(self) -> list[int]:
+        """Ids that end a text."""
+        ...
+
+    @property
+    def lineage(self) -> dict | None:
+        """Where the model comes from."""
+        ...
+
+    @property
+    def metadata(self) -> dict:
+        """A GGUF file's metadata, else empty."""
+        ...
 
     def tokenize(self, text: str) -> list[int]:
         """Ids of `text`, no BOS added."""

@@ -54,7 +54,8 @@ def thin(points: Sequence[tuple[float, float]], most: int = _MOST_POINTS) -> lis
 
 def ticks(low: float, high: float, most: int = 5) -> list[float]:
     """Round numbers inside [low, high], at most `most` + 1 of them."""
-    if not high > low:
+    # Below that, neighbouring ticks are the same number to a float.
+    if not high - low > 1e-12 * max(abs(low), abs(high)):
         return [low]
     raw = (high - low) / most
     scale = 10.0 ** math.floor(math.log10(raw))

@@ -2,36 +2,51 @@
 
 from __future__ import annotations
 
+import os
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from dotori.checkpoint.folder import model_of, read_model
-from dotori.checkpoint.gguf import read_gguf
 from dotori.config import parse_size
 from dotori.errors import UserError
-from dotori.files import read_json
-from dotori.model.transformer import Transformer
-from dotori.runtime.torch_session import TorchSession
-from dotori.tokenizer.load import load_tokenizer
+from dotori.runtime.session import Session
+
+if TYPE_CHECKING:
+    from dotori.runtime.torch_session import TorchSession
 
 
-def open_model(path: str | Path, threads: int | None = None, memory: int | str | None = None) -> TorchSession:
-    """A session for the model at `path`; on a GPU where PyTorch has one, else on the CPU, in float32.
+def open_model(
+    path: str | Path, threads: int | None = None, memory: int | str | None = None, context: int | None = None
+) -> Session | TorchSession:
+    """A session for the model at `path`: a GGUF file on the native core, a model folder on PyTorch in float32.
 
-    `threads`: CPU threads, None leaves PyTorch's choice; `memory`: most bytes (or a size such as "750MB") that weights
-    and a full context may take. Raises UserError for a path without a model, several models, or too little memory.
+    `threads`: CPU threads, None takes all cores; `memory`: most bytes (or a size such as "750MB") that weights, scratch
+    and a full context may take; `context`: positions to hold, None takes the model's own. Raises UserError for a path
+    without a model, several models, or too little memory.
     """
-    if threads is not None:
-        if threads < 1:
-            raise UserError(f"threads: {threads}; at least 1; leave it out to use all cores")
-        torch.set_num_threads(threads)
-    place = Path(path)
-    file = find_gguf(place)
-    session = _open_folder(place) if file is None else _open_gguf(file)
-    if memory is not None:
-        _check_memory(session, parse_size(memory) if isinstance(memory, str) else memory)
-    return session
+    if find_gguf(Path(path)) is not None:
+        return open_gguf(path, threads, memory, context)
+    _check_threads(threads)
+    budget = parse_size(memory) if isinstance(memory, str) else memory
+    # PyTorch takes a second to import, and a GGUF file needs none of it.
+    return import_module("dotori.runtime.torch_session").open_folder(Path(path), threads, budget, context)
+
+
+def open_gguf(
+    path: str | Path, threads: int | None = None, memory: int | str | None = None, context: int | None = None
+) -> Session:
+    """A native session for a GGUF file or export folder; `open_model` tells the rest. Raises UserError for others."""
+    _check_threads(threads)
+    file = find_gguf(Path(path))
+    if file is None:
+        raise UserError(f"{path}: a model folder; the native core runs GGUF files; export it first: dotori export gguf")
+    budget = parse_size(memory) if isinstance(memory, str) else memory
+    return Session(file, threads or len(os.sched_getaffinity(0)), budget or 0, context)
+
+
+def _check_threads(threads: int | None) -> None:
+    if threads is not None and threads < 1:
+        raise UserError(f"threads: {threads}; at least 1; leave it out to use all cores")
 
 
 def find_gguf(path: Path) -> Path | None:
@@ -52,34 +67,3 @@ def find_gguf(path: Path) -> Path | None:
         hint = f"open one inside it: {', '.join(dict.fromkeys(inside))}" if inside else "check the path"
         raise UserError(f"{path}: neither config.json nor a .gguf file; a model must hold one; {hint}")
     return files[0]
-
-
-def _open_folder(path: Path) -> TorchSession:
-    model, _ = read_model(path)
-    return TorchSession(_placed(model), load_tokenizer(path), _lineage(path))
-
-
-def _open_gguf(path: Path) -> TorchSession:
-    found = read_gguf(path)
-    model = _placed(model_of(found.config, found.state))
-    return TorchSession(model, found.tokenizer, _lineage(path.parent), found.metadata)
-
-
-def _placed(model: Transformer) -> Transformer:
-    return model.float().to("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _lineage(folder: Path) -> dict | None:
-    path = folder / "lineage.json"
-    return read_json(path, "lineage") if path.is_file() else None
-
-
-def _check_memory(session: TorchSession, budget_bytes: int) -> None:
-    config = session.config
-    weights = sum(tensor.numel() * tensor.element_size() for tensor in session.model.parameters())
-    cache = 2 * 4 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * session.context
-    if weights + cache > budget_bytes:
-        raise UserError(
-            f"memory: {budget_bytes / 1e6:.1f} MB allowed, weights take {weights / 1e6:.1f} MB and a full context "
-            f"{cache / 1e6:.1f} MB; allow more or use a smaller model"
-        )

@@ -1,11 +1,12 @@
-"""Stop strings, wherever token borders fall."""
+"""What ends a text: stop ids, and stop strings wherever token borders fall."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dotori.errors import UserError
+from dotori.tokenizer.chat import chat_stop_ids
 from dotori.tokenizer.load import Tokenizer
 from dotori.tokenizer.stream import StreamDecoder
 
@@ -67,3 +68,23 @@ class _Pending:
     index: int
     text: str
     is_whole: bool
+
+
+def before_stop(ids: Iterator[int], watch: StopStrings) -> Iterator[int]:
+    """The ids before the first stop string that `watch` finds in them."""
+    for index in ids:
+        ready, stopped = watch.push(index)
+        yield from ready
+        if stopped:
+            return
+    yield from watch.finish()
+
+
+def ends_of_text(tokenizer: Tokenizer, named: Iterable[int | None]) -> list[int]:
+    """The ids that end a text: those `named`, and the ends of an assistant's turn in the chat template."""
+    try:
+        turns = chat_stop_ids(tokenizer)
+    # A template that cannot be rendered keeps a model from chatting, not from continuing text.
+    except UserError:
+        turns = []
+    return sorted({index for index in (*named, *turns) if index is not None})

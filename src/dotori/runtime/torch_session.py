@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from dotori.checkpoint.folder import read_model
 from dotori.errors import UserError
+from dotori.files import read_json
 from dotori.model.generate import check_prompt, generate, generate_batch
 from dotori.model.sampling import Sampling
 from dotori.model.transformer import Transformer
-from dotori.runtime.stop import StopStrings
-from dotori.tokenizer.chat import Message, chat_stop_ids, encode_chat
-from dotori.tokenizer.load import Tokenizer
+from dotori.runtime.stop import StopStrings, before_stop, ends_of_text
+from dotori.tokenizer.chat import Message, encode_chat
+from dotori.tokenizer.load import Tokenizer, load_tokenizer
 
 # Positions that run together, and logits held at once: 4 bytes each, a few copies, well within 1 GB.
 _BATCH_TOKENS = 8192
@@ -48,8 +51,7 @@ class TorchSession:
         ends = model.config.eos_token_id
         eos_ids = ends if isinstance(ends, tuple) else () if ends is None else (ends,)
         self.eos_id = tokenizer.eos_id if tokenizer.eos_id is not None else next(iter(eos_ids), None)
-        found = {*eos_ids, *_stop_ids(tokenizer), self.bos_id, self.eos_id}
-        self.stop_ids: list[int] = sorted(index for index in found if index is not None)
+        self.stop_ids: list[int] = ends_of_text(tokenizer, (*eos_ids, self.bos_id, self.eos_id))
 
     def tokenize(self, text: str) -> list[int]:
         """Ids of `text`; special-token strings inside it are plain text, no BOS is added."""
@@ -87,7 +89,7 @@ class TorchSession:
         limit = max(self.context - len(ids), 0) if max_tokens is None else max_tokens
         found = generate(self.model, ids, limit, sampling, () if ignore_eos else self.stop_ids)
         strings = [stop] if isinstance(stop, str) else list(stop or [])
-        return _before_stop(found, StopStrings(self.tokenizer, strings)) if strings else found
+        return before_stop(found, StopStrings(self.tokenizer, strings)) if strings else found
 
     def generate_batch(
         self, prompts: Sequence[Sequence[int]], max_tokens: int, stop_ids: Sequence[int] | None = None
@@ -148,18 +150,29 @@ class TorchSession:
         return (chosen - logits.logsumexp(1)).double().cpu().numpy()
 
 
-def _stop_ids(tokenizer: Tokenizer) -> list[int]:
-    # A template that cannot be rendered keeps a model from chatting, not from continuing text.
-    try:
-        return chat_stop_ids(tokenizer)
-    except UserError:
-        return []
+def open_folder(path: Path, threads: int | None, budget_bytes: int | None, context: int | None) -> TorchSession:
+    """The model folder at `path`; on a GPU where PyTorch has one, else on the CPU. `open_model` tells the rest."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+    model, _ = read_model(path)
+    lineage = read_json(path / "lineage.json", "lineage") if (path / "lineage.json").is_file() else None
+    placed = model.float().to("cuda" if torch.cuda.is_available() else "cpu")
+    session = TorchSession(placed, load_tokenizer(path), lineage)
+    if context is not None:
+        if not 1 <= context <= session.context:
+            raise UserError(f"context: {context}; 1 to {session.context} for this model; correct it")
+        session.context = context
+    if budget_bytes is not None:
+        _check_memory(session, budget_bytes)
+    return session
 
 
-def _before_stop(ids: Iterator[int], watch: StopStrings) -> Iterator[int]:
-    for index in ids:
-        ready, stopped = watch.push(index)
-        yield from ready
-        if stopped:
-            return
-    yield from watch.finish()
+def _check_memory(session: TorchSession, budget_bytes: int) -> None:
+    config = session.config
+    weights = sum(tensor.numel() * tensor.element_size() for tensor in session.model.parameters())
+    cache = 2 * 4 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * session.context
+    if weights + cache > budget_bytes:
+        raise UserError(
+            f"memory: {budget_bytes / 1e6:.1f} MB allowed, weights take {weights / 1e6:.1f} MB and a full context "
+            f"{cache / 1e6:.1f} MB; allow more or use a smaller model"
+        )
