@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 
 from dotori.checkpoint.gguf import write_gguf
 from dotori.errors import UserError
+from dotori.model.transformer import Transformer
 from dotori.runtime.session import Session
 from dotori.runtime.torch_session import TorchSession
 from dotori.scorer import Scorer
+from dotori.tokenizer.load import Tokenizer
 from dotori.tokenizer.stream import StreamDecoder
 
 IDS = st.lists(st.integers(0, 319), min_size=2, max_size=64)
@@ -206,3 +208,22 @@ def test_the_tokenizer_must_belong_to_the_weights(session: TorchSession, tmp_pat
     write_gguf(tmp_path / "m.gguf", small, state, session.tokenizer, "F32", {})
     with pytest.raises(UserError, match=r"token_embd|tokens"):
         Session(tmp_path / "m.gguf", 1)
+
+
+def test_rows_of_the_table_without_a_token_give_no_text(session: TorchSession, tmp_path: Path):
+    wide = dataclasses.replace(session.config, vocab_size=336)
+    state = {name: parameter.detach() for name, parameter in session.model.named_parameters()}
+    state["model.embed_tokens.weight"] = torch.cat([state["model.embed_tokens.weight"], torch.ones(16, 32)])
+    write_gguf(tmp_path / "m.gguf", wide, state, session.tokenizer, "F32", {})
+    native = Session(tmp_path / "m.gguf", 1)
+    assert native.detokenize([335, *native.tokenize("도토리"), 320]) == "도토리"
+    assert StreamDecoder(native.tokenizer).push(330) == ""
+    with pytest.raises(UserError, match="token id: 336"):
+        native.detokenize([336])
+    model = Transformer(wide)
+    model.load_state_dict(state, strict=False)
+    assert TorchSession(model, load_tokenizer_of(session)).detokenize([335]) == ""
+
+
+def load_tokenizer_of(session: TorchSession) -> Tokenizer:
+    return Tokenizer(session.tokenizer.files, "copy")

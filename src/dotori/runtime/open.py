@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dotori.config import parse_size
+from dotori.device import detect
 from dotori.errors import UserError
 from dotori.runtime.session import Session
 
@@ -41,7 +41,7 @@ def open_gguf(
     if file is None:
         raise UserError(f"{path}: a model folder; the native core runs GGUF files; export it first: dotori export gguf")
     budget = parse_size(memory) if isinstance(memory, str) else memory
-    return Session(file, threads or len(os.sched_getaffinity(0)), budget or 0, context)
+    return Session(file, threads or detect().threads, budget or 0, context)
 
 
 def _check_threads(threads: int | None) -> None:

@@ -89,7 +89,9 @@ class Session:
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """The file's tokenizer."""
-        return tokenizer_of(self._file)
+        found = tokenizer_of(self._file)
+        found.rows = self.vocab_size
+        return found
 
     @cached_property
     def stop_ids(self) -> list[int]:

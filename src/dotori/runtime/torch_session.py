@@ -42,6 +42,7 @@ class TorchSession:
             )
         self.model = model.eval()
         self.tokenizer = tokenizer
+        tokenizer.rows = model.config.vocab_size
         self.lineage = lineage
         self.metadata = metadata or {}
         self.config = model.config

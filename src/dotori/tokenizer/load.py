@@ -24,9 +24,10 @@ _MAX_FILE_BYTES = 256 * 1024 * 1024
 class Tokenizer:
     """A `tokenizers.Tokenizer` that never takes special tokens from text, never adds BOS and decodes by bytes.
 
-    Attributes: `vocab_size` (largest id + 1), `special` (control token spelling -> id), `bos_id`, `eos_id`, `pad_id`
-    (None when the files name none), `chat_template` (Jinja source or None), `normalizer` and `pre_tokenizer`
-    (tokenizer.json's objects or None), `hash` (SHA-256 of tokenizer.json).
+    Attributes: `vocab_size` (largest id + 1), `rows` (ids that a padded table of a model has; beyond `vocab_size`
+    they are no text), `special` (control token spelling -> id), `bos_id`, `eos_id`, `pad_id` (None when the files
+    name none), `chat_template` (Jinja source or None), `normalizer` and `pre_tokenizer` (tokenizer.json's objects or
+    None), `hash` (SHA-256 of tokenizer.json).
     """
 
     def __init__(self, files: Mapping[str, bytes], where: str) -> None:
@@ -48,6 +49,7 @@ class Tokenizer:
         if not self._vocabulary:
             raise UserError(f"{where}/tokenizer.json: no tokens; at least one is needed; restore the file")
         self.vocab_size = max(self._vocabulary.values()) + 1
+        self.rows = self.vocab_size
         added = self.backend.get_added_tokens_decoder()
         self.added = {token.content: index for index, token in added.items() if not token.special}
         self.special = {token.content: index for index, token in added.items() if token.special}
@@ -102,9 +104,9 @@ class Tokenizer:
 
     def token_bytes(self, index: int) -> bytes:
         """The bytes that token `index` stands for; none for control and unused tokens. Raises UserError."""
-        if not 0 <= index < self.vocab_size:
-            raise UserError(f"token id: {index}; ids of this tokenizer are 0 to {self.vocab_size - 1}; check the model")
-        return self._bytes[index]
+        if not 0 <= index < self.rows:
+            raise UserError(f"token id: {index}; ids of this tokenizer are 0 to {self.rows - 1}; check the model")
+        return self._bytes[index] if index < self.vocab_size else b""
 
     @cached_property
     def _bytes(self) -> list[bytes]:
