@@ -40,7 +40,11 @@ class Peer:
             text=True,
             env=environment,
         )
-        self.about = self._answer()
+        try:
+            self.about = self._answer()
+        except UserError:
+            self.close()
+            raise
 
     def __enter__(self) -> Peer:
         return self
@@ -83,8 +87,10 @@ class Peer:
     def close(self) -> None:
         """Ends the process."""
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.close()
         self._process.wait()
+        self._process.stdout.close()
 
 
 def compare(peers: dict[str, Peer], prefill: int, decode: int, context: int, rounds: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import dotori.runtime._core as _core
 from dotori.device import DeviceProfile, detect
+from dotori.errors import UserError
 from dotori.files import disk_errors
 from dotori.runlog import RunLog
 
@@ -30,6 +31,8 @@ def examine(threads: int | None, storage: Path | None, log: RunLog) -> DevicePro
 
     Takes seconds and 1 GiB of memory; `storage` needs 512 MiB for a file that is removed again. Raises UserError.
     """
+    if storage is not None and not storage.is_dir():
+        raise UserError(f"storage: {storage}; a folder to write in is needed; name one on the device to measure")
     found = detect()
     threads = threads or found.threads
     log.say(f"memory: {threads} threads read 1 GiB ...")
