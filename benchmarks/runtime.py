@@ -6,15 +6,15 @@ Makes random-weight files of published shapes in FOLDER where they are missing (
 the `peer` extra is installed. Each row is a file, a
 number of threads and a context; both engines run in processes of their own and take turns, and the figures are medians
 of the rounds. `share` is the bytes of weights that a token reads, times tokens per second, over the bandwidth that this
-machine showed in the same run. Results go to results/runtime.json row by row.
+machine shows before and after the row. Results go to results/runtime.json row by row.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
+import time
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +24,7 @@ from measure import RESULTS, machine, write
 from random_gguf import make
 
 from dotori.evaluate.peers import Peer, compare
+from dotori.evaluate.speed import bytes_touched
 from dotori.runtime.doctor import bandwidth
 from dotori.runtime.session import Session
 
@@ -57,12 +58,12 @@ ROWS = [
 ]
 
 
-def measure(row: Row, models: Path, onnx_python: str | None, rounds: int, limits: dict[int, float]) -> dict[str, Any]:
+def measure(row: Row, models: Path, onnx_python: str | None, rounds: int) -> dict[str, Any]:
     """One row's figures."""
     path = models / f"{row.preset}-{row.kind}.gguf"
     if not path.exists():
         make(path, row.preset, row.kind)
-    limits[row.threads] = max(bandwidth(row.threads), limits.get(row.threads, 0.0))
+    limit = bandwidth(row.threads)
     held = max(row.prefill, row.context + row.decode) + 8
     engines = {"dotori": (path, sys.executable)}
     if HAS_LLAMA_CPP:
@@ -82,19 +83,18 @@ def measure(row: Row, models: Path, onnx_python: str | None, rounds: int, limits
         for what in ("decode", "prefill"):
             if what in ours:
                 result[f"{what} over {name}"] = round(ours[what]["median"] / table[name][what]["median"], 3)
-    result["bytes_per_token"] = bytes_per_token(path)
-    result["share"] = round(result["bytes_per_token"] * ours["decode"]["median"] / limits[row.threads], 3)
+    result["bytes_per_token"] = bytes_per_token(path, row.threads)
+    limit = max(limit, bandwidth(row.threads))  # the host has calmer and busier moments
+    result["bandwidth_bytes_per_second"] = limit
+    result["share"] = round(result["bytes_per_token"] * ours["decode"]["median"] / limit, 3)
     return result
 
 
-def bytes_per_token(path: Path) -> int:
-    """Weight bytes that a step reads; experts with the neurons that were active."""
-    session = Session(path, threads=len(os.sched_getaffinity(0)))
+def bytes_per_token(path: Path, threads: int) -> int:
+    """Weight bytes that a step reads."""
+    session = Session(path, threads)
     session.bench_decode(4)
-    sizes, profile = dict(session.bytes_read), session.profile
-    if profile["neurons"]:
-        sizes["experts"] = round(sizes["experts"] * (1 + 2 * profile["active_neurons"] / profile["neurons"]) / 3)
-    return sum(sizes.values())
+    return sum(bytes_touched(session).values())
 
 
 def first_token(models: Path, rounds: int) -> list[dict[str, Any]]:
@@ -113,8 +113,6 @@ def first_token(models: Path, rounds: int) -> list[dict[str, Any]]:
 
 def lookup(model: Path, tokens: int) -> dict[str, Any]:
     """Plain greedy decoding against prompt lookup on a model's own continuation of a text that repeats itself."""
-    import time
-
     session, seconds, found = Session(model, threads=2), {}, []
     line = session.tokenize(" 다람쥐가 숲에 도토리를 숨겼어요. The squirrel hid an acorn in the forest.")
     ids = ([session.bos_id] if session.bos_id is not None else []) + line * 4
@@ -136,7 +134,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     words = parser.parse_args()
     words.models.mkdir(parents=True, exist_ok=True)
-    limits: dict[int, float] = {}
     kept = json.loads((RESULTS / "runtime.json").read_text()) if words.only else {"rows": []}
     result: dict[str, Any] = kept | {"machine": machine()}
     for row in ROWS:
@@ -145,8 +142,7 @@ def main() -> None:
         result["rows"] = [old for old in result["rows"] if old["row"] != row.name]
         print(row.name, file=sys.stderr, flush=True)
         rounds = min(words.rounds, 3) if row.context else words.rounds
-        result["rows"].append(measure(row, words.models, words.onnx, rounds, limits))
-        result["bandwidth_bytes_per_second"] = limits
+        result["rows"].append(measure(row, words.models, words.onnx, rounds))
         write("runtime", result)
     result["first_token_ms"] = first_token(words.models, words.rounds)
     result["lookup"] = [lookup(path, 200) for path in [words.models / f"{SMALL}-Q4_0.gguf", *words.trained]]

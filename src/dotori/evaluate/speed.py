@@ -49,7 +49,7 @@ def measure_speed(
     beside = _beside(session, peer, peer_model, peer_python, tokens, prompt, log) if peer else {}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     limit = bandwidth(session.threads)
-    operations = _operations(session, profiles[decode.index(sorted(decode)[REPEATS // 2])], limit)
+    operations = _operations(bytes_touched(session), profiles[decode.index(sorted(decode)[REPEATS // 2])], limit)
     touched = sum(row["bytes"] for row in operations)
     return {
         "decode_tokens_per_second": median(decode),
@@ -101,17 +101,22 @@ def _sparsity(profile: dict[str, Any]) -> float | None:
     return 1 - profile["active_neurons"] / profile["neurons"] if profile["neurons"] else None
 
 
-def _operations(session: Session, profile: dict[str, Any], limit: float) -> list[dict[str, Any]]:
+def bytes_touched(session: Session) -> dict[str, int]:
+    """Weight bytes a token of the latest `bench_decode` read, by operation; experts with their active neurons alone."""
+    sizes, profile = dict(session.bytes_read), session.profile
+    if profile["neurons"]:
+        # The gate is read whole, up and down of active neurons alone; the three are of one size.
+        sizes["experts"] = round(sizes["experts"] * (1 + 2 * profile["active_neurons"] / profile["neurons"]) / 3)
+    return sizes
+
+
+def _operations(sizes: dict[str, int], profile: dict[str, Any], limit: float) -> list[dict[str, Any]]:
     """A row an operation: weight bytes and microseconds a token, and the share of the bandwidth it reaches."""
     rows = []
     for name, seconds in profile.items():
         if name in ("calls", "neurons", "active_neurons") or not seconds:
             continue
-        size = session.bytes_read.get(name, 0)
-        if name == "experts" and profile["neurons"]:
-            # The gate is read whole, up and down of active neurons alone; the three are of one size.
-            size = round(size * (1 + 2 * profile["active_neurons"] / profile["neurons"]) / 3)
-        each = seconds / profile["calls"]
+        size, each = sizes.get(name, 0), seconds / profile["calls"]
         share = size / each / limit if size else None
         rows.append({"operation": name, "bytes": size, "microseconds": 1e6 * each, "bandwidth_share": share})
     return rows
