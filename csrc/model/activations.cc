@@ -13,7 +13,6 @@ RowBuffer take_rows(Arena& arena, int tokens, int cols) {
   rows.q = arena.take<int8_t>(static_cast<int64_t>(tokens) * blocks * 32);
   rows.scale = arena.take<float>(static_cast<int64_t>(tokens) * blocks);
   rows.sum = arena.take<int32_t>(static_cast<int64_t>(tokens) * blocks * 2);
-  rows.cols = cols;
   return rows;
 }
 

@@ -18,13 +18,12 @@ constexpr int kDenseChunk = 128;
 constexpr int kLogitRows = 8;       // positions whose logits are made together
 constexpr int kSparseTokens = 8;    // up to so many tokens experts skip inactive neurons; beyond, nearly all are active
 
-// T rows of `cols` inputs: float32 and, beside, int8 with scales and sums.
+// T rows of inputs: float32 and, beside, int8 with scales and sums.
 struct RowBuffer {
   float* values;
   int8_t* q;
   float* scale;
   int32_t* sum;
-  int cols;
 };
 
 struct Activations {

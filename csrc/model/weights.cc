@@ -233,6 +233,7 @@ Weights load_weights(const GgufFile& file, const ModelConfig& config, const Kern
   weights.storage = std::move(storage);
   load_all(plan, pool);
   check_unchanged(file);
+  for (Expert& one : weights.experts) one.is_resident = true;
   return weights;
 }
 

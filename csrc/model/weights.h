@@ -43,6 +43,7 @@ struct Layer {
 
 // One expert. Sparse where its type allows it (Q4_0, Q8_0); `dense` otherwise.
 struct Expert {
+  bool is_resident;  // its bytes are in memory; set when they have been read
   bool is_sparse;
   SparseExpert sparse;
   Matrix gate, up, down;  // gate always; up and down when not sparse
@@ -63,10 +64,9 @@ struct Weights {
 Weights load_weights(const GgufFile& file, const ModelConfig& config, const Kernels& kernels, ThreadPool& pool,
                      int64_t memory_bytes);
 
-// The experts' one door: whoever runs one asks here, and asks first whether its bytes are in memory.
+// The experts' one door: whoever runs one asks here, and the answer says whether its bytes are in memory.
 inline const Expert& expert(const Weights& weights, int layer, int index) {
   return weights.experts[static_cast<size_t>(layer) * weights.num_experts + index];
 }
-inline bool is_resident(const Weights&, int /*layer*/, int /*index*/) { return true; }
 
 }  // namespace dotori
