@@ -2,13 +2,17 @@
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
+
 #include "platform/error.h"
+#include "session/batch.h"
 #include "session/measure.h"
-#include "session/session.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -29,6 +33,55 @@ nb::ndarray<nb::numpy, float, nb::ndim<2>> logits(Session& session, const IdList
     append_with_logits(session, ids_of(ids), data);
   }
   return {data, {rows, vocab}, owner};
+}
+
+using Vector = nb::ndarray<nb::numpy, float, nb::ndim<1>>;
+
+// An array that owns what `fill` writes.
+template <typename Fill>
+Vector vector_of(size_t size, Fill fill) {
+  auto* data = new float[size];
+  nb::capsule owner(data, [](void* at) noexcept { delete[] static_cast<float*>(at); });
+  {
+    nb::gil_scoped_release release;
+    fill(data);
+  }
+  return {data, {size}, owner};
+}
+
+Vector last_logits(Session& s) {
+  return vector_of(s.model.config.vocab_size,
+                   [&](float* out) { std::copy_n(s.logits.data(), s.model.config.vocab_size, out); });
+}
+
+using Mask = nb::ndarray<const uint32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+int32_t choose_allowed(Session& s, double temperature, int top_k, double top_p, double min_p,
+                       double repetition_penalty, uint64_t seed, std::optional<Mask> allowed) {
+  std::span<const uint32_t> bits;
+  if (allowed) bits = {allowed->data(), allowed->size()};
+  if (allowed && bits.size() * 32 < static_cast<size_t>(s.model.config.vocab_size)) {
+    throw Error("constraint: " + std::to_string(bits.size()) + " words of 32 ids; a bit for each of " +
+                std::to_string(s.model.config.vocab_size) + " ids is needed; correct it");
+  }
+  const Sampling settings{temperature, top_k, top_p, min_p, repetition_penalty, seed};
+  nb::gil_scoped_release release;
+  return choose(s, settings, bits);
+}
+
+using Sum = nb::ndarray<double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+// Each turn: session, ids, whether it wants logits, and a float64 array (hidden_size) to add the final rows to, or None.
+void step_together(const std::vector<std::tuple<Session*, IdList, bool, std::optional<Sum>>>& turns) {
+  std::vector<Turn> list;
+  for (const auto& [session, ids, wants_logits, sum] : turns) {
+    if (sum && static_cast<int>(sum->size()) != session->model.config.hidden_size) {
+      throw Error("step: a sum of another size than the hidden state's; one number a dimension is needed; correct it");
+    }
+    list.push_back({session, ids_of(ids), wants_logits, sum ? sum->data() : nullptr});
+  }
+  nb::gil_scoped_release release;
+  step(list);
 }
 
 Sampling sampling(double temperature, int top_k, double top_p, double min_p, double repetition_penalty, uint64_t seed) {
@@ -104,6 +157,7 @@ void bind_model(nb::module_& m) {
   nb::class_<Model>(m, "Model", "Weights of one GGUF file and the threads that run them.")
       .def_prop_ro("shape", &shape)
       .def_prop_ro("bytes_read", &bytes_read)
+      .def_prop_ro("step_room", &step_room)
       .def_prop_ro("isa", [](const Model& model) { return std::string(model.kernels->isa); })
       .def("start_profile",
            [](Model& model) {
@@ -133,6 +187,12 @@ void bind_session(nb::module_& m) {
            },
            "ids"_a, "temperature"_a = 0.0, "top_k"_a = 0, "top_p"_a = 1.0, "min_p"_a = 0.0,
            "repetition_penalty"_a = 1.0, "seed"_a = 0, nb::call_guard<nb::gil_scoped_release>())
+      .def("choose", &choose_allowed, "temperature"_a = 0.0, "top_k"_a = 0, "top_p"_a = 1.0, "min_p"_a = 0.0,
+           "repetition_penalty"_a = 1.0, "seed"_a = 0, "allowed"_a = nb::none())
+      .def("last_logits", &last_logits)
+      .def("shared_prefix", [](const Session& s, const IdList& ids) { return shared_prefix(s, ids_of(ids)); }, "ids"_a)
+      .def("borrow_prefix", [](Session& s, const Session& o, const IdList& ids) { return borrow_prefix(s, o, ids_of(ids)); },
+           "other"_a, "ids"_a, nb::call_guard<nb::gil_scoped_release>())
       .def("next_by_lookup", &lookup, "id"_a, "limit"_a)
       .def("logits", &logits, "ids"_a)
       .def("loglikelihood",
@@ -147,6 +207,7 @@ NB_MODULE(_core, m) {
   nb::exception<dotori::Error>(m, "CoreError");
   dotori::bind_model(m);
   dotori::bind_session(m);
+  m.def("step", &dotori::step_together, "turns"_a);
   m.def("measure_bandwidth", &dotori::measure_bandwidth, "threads"_a, "bytes"_a,
         nb::call_guard<nb::gil_scoped_release>());
   m.def("measure_dot_products", &dotori::measure_dot_products, "threads"_a, nb::call_guard<nb::gil_scoped_release>());

@@ -59,7 +59,8 @@ Activations lay_out(const ModelConfig& c, int threads, Arena& arena) {
   a.block = arena.take<float>(tokens * hidden);
   a.cosine = arena.take<float>(tokens * c.head_dim / 2);
   a.sine = arena.take<float>(tokens * c.head_dim / 2);
-  a.last = take_rows(arena, a.chunk, c.hidden_size);
+  a.lane = arena.take<int32_t>(tokens);
+  a.last = take_rows(arena, kLogitRows, c.hidden_size);
   a.logits = arena.take<float>(static_cast<int64_t>(kLogitRows) * padded(c.vocab_size));
   for (int thread = 0; thread < threads; ++thread) {
     a.own_residual.push_back(arena.take<float>(c.hidden_size));

@@ -56,7 +56,8 @@ struct Activations {
   std::vector<float*> panel_output;    // thread -> [T, 16]
   RowBuffer gathered{};                // [T, D] inputs of one expert
   RowBuffer hidden{};                  // [T, F] h of one expert
-  RowBuffer last{};                    // [T, D] after the final norm
+  int32_t* lane = nullptr;             // [T] which text a token belongs to
+  RowBuffer last{};                    // [kLogitRows, D] after the final norm
   float* logits = nullptr;             // [kLogitRows, V rounded up to 16]
 };
 

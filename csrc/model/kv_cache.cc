@@ -1,6 +1,7 @@
 #include "model/kv_cache.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "model/activations.h"
 
@@ -71,6 +72,23 @@ void truncate(KvCache& cache, int length) {
 void advance(KvCache& cache, int count) {
   cache.length += count;
   cache.reached = std::max(cache.reached, cache.length);
+}
+
+bool can_copy(const KvCache& from, const KvCache& to, int length) {
+  return length <= from.length && length <= to.context && (from.ring == 0 || from.reached <= from.ring) &&
+         (to.ring == 0 || length <= to.ring);
+}
+
+void copy_beginning(const KvCache& from, int length, KvCache& to) {
+  for (size_t index = 0; index < from.heads.size(); ++index) {
+    const KeyValues &source = from.heads[index], &target = to.heads[index];
+    const size_t bytes = sizeof(uint16_t) * kTile * source.head_dim;
+    for (int64_t tile = 0; tile * kTile < length; ++tile) {
+      std::memcpy(target.keys + tile * target.tile_stride, source.keys + tile * source.tile_stride, bytes);
+      std::memcpy(target.values + tile * target.tile_stride, source.values + tile * source.tile_stride, bytes);
+    }
+  }
+  to.length = to.reached = length;
 }
 
 }  // namespace dotori

@@ -34,6 +34,13 @@ void truncate(KvCache& cache, int length);
 // Counts positions that were written.
 void advance(KvCache& cache, int count);
 
+// Whether the first `length` positions of `from` can be copied to `to`, a cache of the same model: a ring that has gone
+// round has lost them.
+bool can_copy(const KvCache& from, const KvCache& to, int length);
+
+// Makes `to` hold them, and no more.
+void copy_beginning(const KvCache& from, int length, KvCache& to);
+
 // Whether a layer of the model sees a window only, and whether it rotates.
 inline bool has_window(const ModelConfig& config, int layer) {
   return config.sliding_window > 0 && (config.no_rope_period == 0 || layer % config.no_rope_period != 0);

@@ -42,4 +42,10 @@ std::unique_ptr<Model> open_model(const std::string& path, int threads, int64_t 
   return model;
 }
 
+Pass make_pass(Model& m, std::span<const Lane> lanes, const int32_t* tokens) {
+  const int count = lanes.back().first + lanes.back().count;
+  return {m.config,      *m.kernels, m.weights, m.inverse_frequencies.data(), m.pool,
+          m.activations, lanes,      tokens,    count, m.profiles ? &m.profile : nullptr};
+}
+
 }  // namespace dotori

@@ -28,4 +28,7 @@ struct Model {
 // fit. Throws Error.
 std::unique_ptr<Model> open_model(const std::string& path, int threads, int64_t memory_bytes, int context);
 
+// What a pass of the model needs, for the tokens of `lanes`. The caller holds the guard.
+Pass make_pass(Model& model, std::span<const Lane> lanes, const int32_t* tokens);
+
 }  // namespace dotori

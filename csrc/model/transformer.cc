@@ -29,7 +29,7 @@ void rotation_angles(Worker& w) {
   const int half = p.config.head_dim / 2;
   for (int t = w.begin; t < w.end; ++t) {
     for (int i = 0; i < half; ++i) {
-      const float angle = static_cast<float>(p.cache.length + t) * p.inverse_frequencies[i];
+      const float angle = static_cast<float>(position_of(p, t)) * p.inverse_frequencies[i];
       p.activations.cosine[t * half + i] = std::cos(angle);
       p.activations.sine[t * half + i] = std::sin(angle);
     }
@@ -92,8 +92,8 @@ void store_head(const Pass& p, int layer, int head, int t) {
   add_bias(v, l.v_bias ? l.v_bias + head * size : nullptr, size);
   for (int g = 0; g < group; ++g) finish_head(p, q + g * size, l.q_norm, t, rotates);
   finish_head(p, k, l.k_norm, t, rotates);
-  const KeyValues& cache = p.cache.heads[layer * c.num_key_value_heads + head];
-  if (!p.activations.padded_q) return p.kernels.store_key_value(cache, p.cache.length + t, k, v);
+  const KeyValues& cache = lane_of(p, t).cache->heads[layer * c.num_key_value_heads + head];
+  if (!p.activations.padded_q) return p.kernels.store_key_value(cache, position_of(p, t), k, v);
   // The cache keeps heads in whole vectors; zeros beyond a head's end change no product.
   const int whole = cache.head_dim;
   float* target = p.activations.padded_q + (static_cast<int64_t>(t) * c.num_attention_heads + head * group) * whole;
@@ -101,12 +101,13 @@ void store_head(const Pass& p, int layer, int head, int t) {
   float key[kLargestPaddedHead], value[kLargestPaddedHead];
   copy_padded(k, size, key, whole);
   copy_padded(v, size, value, whole);
-  p.kernels.store_key_value(cache, p.cache.length + t, key, value);
+  p.kernels.store_key_value(cache, position_of(p, t), key, value);
 }
 
+// `tokens` of one lane, from token `first` on.
 void attend_head(const Pass& p, int thread, int layer, int head, int first, int tokens) {
   const ModelConfig& c = p.config;
-  const KeyValues& cache = p.cache.heads[layer * c.num_key_value_heads + head];
+  const KeyValues& cache = lane_of(p, first).cache->heads[layer * c.num_key_value_heads + head];
   Activations& a = p.activations;
   const int group = c.num_attention_heads / c.num_key_value_heads;
   const int64_t stride = static_cast<int64_t>(c.num_attention_heads) * cache.head_dim;
@@ -117,7 +118,7 @@ void attend_head(const Pass& p, int thread, int layer, int head, int first, int 
   queries.q_stride = queries.out_stride = stride;
   queries.tokens = tokens;
   queries.group = group;
-  queries.first_position = p.cache.length + first;
+  queries.first_position = position_of(p, first);
   queries.window = has_window(c, layer) ? c.sliding_window : 0;
   queries.scale = c.softmax_scale;
   p.kernels.attention(cache, queries, a.attention_scratch[thread]);
@@ -147,10 +148,14 @@ void attend(Worker& w, int layer) {
   }
   barrier(p.pool);
   // Later tokens see more: dealing blocks out in turns keeps the shares even.
-  const int blocks = (p.count + kAttentionBlock - 1) / kAttentionBlock;
-  for (int task = w.thread; task < blocks * heads; task += p.pool.size) {
-    const int first = task / heads * kAttentionBlock;
-    attend_head(p, w.thread, layer, task % heads, first, std::min(kAttentionBlock, p.count - first));
+  int turn = 0;
+  for (const Lane& lane : p.lanes) {
+    for (int first = lane.first; first < lane.first + lane.count; first += kAttentionBlock) {
+      const int tokens = std::min(kAttentionBlock, lane.first + lane.count - first);
+      for (int head = 0; head < heads; ++head, ++turn) {
+        if (turn % p.pool.size == w.thread) attend_head(p, w.thread, layer, head, first, tokens);
+      }
+    }
   }
 }
 
@@ -223,24 +228,6 @@ void sparse_block(Worker& w, int layer) {
   mark(w, Profile::Experts);
 }
 
-void finish(Worker& w) {
-  Pass& p = w.pass;
-  const int cols = p.config.hidden_size;
-  if (is_single(w) && w.thread != 0) return;
-  const RowBuffer& last = p.activations.last;
-  for (int t = w.begin; t < w.end; ++t) {
-    const int64_t at = static_cast<int64_t>(t) * cols;
-    p.kernels.rmsnorm(w.residual + at, p.weights.output_norm, cols, p.config.rms_norm_eps, last.values + at);
-    if (p.weights.head.is_quantized()) quantize_row(p.kernels, last, t, cols);
-  }
-}
-
-Worker make_worker(Pass& p, int thread) {
-  if (p.count == 1) return {p, thread, 0, 1, p.activations.own_residual[thread], p.activations.own[thread]};
-  const Share share = share_of(p.count, thread, p.pool.size);
-  return {p, thread, share.begin, share.end, p.activations.residual, p.activations.rows};
-}
-
 }  // namespace
 
 void add_block(Worker& w) {
@@ -281,9 +268,12 @@ void mark(Worker& w, Profile::Op op) {
 }
 
 void forward(Pass& pass) {
+  for (size_t index = 0; index < pass.lanes.size(); ++index) {
+    const Lane& lane = pass.lanes[index];
+    std::fill_n(pass.activations.lane + lane.first, lane.count, static_cast<int32_t>(index));
+  }
   auto work = [&](int thread) {
     Worker w = make_worker(pass, thread);
-    if (pass.profile) w.since = std::chrono::steady_clock::now();
     embed(w);
     rotation_angles(w);
     for (int layer = 0; layer < pass.config.num_hidden_layers; ++layer) {
@@ -294,32 +284,10 @@ void forward(Pass& pass) {
         dense_block(w, layer);
       }
     }
-    finish(w);
-    mark(w, Profile::Rest);
   };
   run(pass.pool, work);
-  advance(pass.cache, pass.count);
+  for (const Lane& lane : pass.lanes) advance(*lane.cache, lane.count);
   if (pass.profile) ++pass.profile->calls;
-}
-
-void head(Pass& pass, int first_row, int rows) {
-  const ModelConfig& c = pass.config;
-  auto work = [&](int thread) {
-    Worker w{pass, thread, 0, 0, nullptr, {}};
-    if (pass.profile) w.since = std::chrono::steady_clock::now();
-    multiply(w, {{pass.weights.head, inputs_of(pass.activations.last, first_row, rows, c.hidden_size),
-                  pass.activations.logits, padded(c.vocab_size)}});
-    if (c.logits_scaling != 1.0f) {
-      barrier(pass.pool);
-      const Share share = share_of(padded(c.vocab_size), thread, pass.pool.size);
-      for (int row = 0; row < rows; ++row) {
-        float* logits = pass.activations.logits + static_cast<int64_t>(row) * padded(c.vocab_size);
-        for (int i = share.begin; i < share.end; ++i) logits[i] /= c.logits_scaling;
-      }
-    }
-    mark(w, Profile::Head);
-  };
-  run(pass.pool, work);
 }
 
 }  // namespace dotori

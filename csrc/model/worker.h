@@ -28,6 +28,28 @@ struct Product {
 
 inline bool is_single(const Worker& w) { return w.pass.count == 1; }
 
+inline Worker make_worker(Pass& p, int thread) {
+  Worker w{p, thread, 0, 1, nullptr, {}};
+  if (p.count == 1) {
+    w.residual = p.activations.own_residual[thread];
+    w.rows = p.activations.own[thread];
+  } else {
+    const Share share = share_of(p.count, thread, p.pool.size);
+    w.begin = share.begin;
+    w.end = share.end;
+    w.residual = p.activations.residual;
+    w.rows = p.activations.rows;
+  }
+  if (p.profile) w.since = std::chrono::steady_clock::now();
+  return w;
+}
+
+inline const Lane& lane_of(const Pass& p, int token) { return p.lanes[p.activations.lane[token]]; }
+inline int position_of(const Pass& p, int token) {
+  const Lane& lane = lane_of(p, token);
+  return lane.cache->length + token - lane.first;
+}
+
 inline Inputs inputs_of(const RowBuffer& rows, int first, int tokens, int cols) {
   const int64_t at = static_cast<int64_t>(first) * cols;
   return {rows.values + at, rows.q + at, rows.scale + at / 32, rows.sum + at / 16, tokens, cols};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <string>
 
 #include "platform/error.h"
@@ -13,42 +14,33 @@ namespace {
 constexpr int kLongestMatch = 3, kShortestMatch = 2;  // tokens that must repeat for a guess
 constexpr int kLongestGuess = kLogitRows - 1;
 
-void check(const Session& session, Ids ids) {
-  const ModelConfig& config = session.model.config;
-  for (const int32_t id : ids) {
-    if (id < 0 || id >= config.vocab_size) {
-      throw Error("prompt: token id " + std::to_string(id) + "; 0 to " + std::to_string(config.vocab_size - 1) +
-                  "; use this model's own tokenizer");
-    }
-  }
-  const int64_t length = session.cache.length + static_cast<int64_t>(ids.size());
-  if (length > session.cache.context) {
-    throw Error("context: " + std::to_string(length) + " tokens; this session holds " +
-                std::to_string(session.cache.context) + "; shorten the prompt or open a longer context");
-  }
-}
-
-Pass make_pass(Session& session, const int32_t* tokens, int count) {
-  Model& m = session.model;
-  return {m.config,      *m.kernels,    m.weights, m.inverse_frequencies.data(), m.pool,
-          m.activations, session.cache, tokens,    count, m.profiles ? &m.profile : nullptr};
-}
-
 // Runs ids through in chunks; after each, consume(pass, chunk's first index).
 template <typename Consume>
 void run_chunks(Session& session, Ids ids, Consume consume) {
   const int chunk = session.model.activations.chunk, total = static_cast<int>(ids.size());
   for (int first = 0; first < total; first += chunk) {
     const int count = std::min(chunk, total - first);
-    Pass pass = make_pass(session, ids.data() + first, count);
+    const Lane lane = {&session.cache, 0, count};
+    Pass pass = make_pass(session.model, {&lane, 1}, ids.data() + first);
     forward(pass);
     session.tokens.insert(session.tokens.end(), ids.begin() + first, ids.begin() + first + count);
     consume(pass, first);
   }
 }
 
-const float* logits_row(const Session& session, int row) {
-  return session.model.activations.logits + static_cast<int64_t>(row) * padded(session.model.config.vocab_size);
+// Logits of `rows` (at most kLogitRows) rows of a pass, from `first` on.
+void head_of(Pass& pass, int first, int rows) {
+  int wanted[kLogitRows];
+  std::iota(wanted, wanted + rows, first);
+  head(pass, {wanted, static_cast<size_t>(rows)});
+}
+
+const float* logits_row(const Model& model, int row) {
+  return model.activations.logits + static_cast<int64_t>(row) * padded(model.config.vocab_size);
+}
+
+void keep_logits(Session& session, int row) {
+  std::memcpy(session.logits.data(), logits_row(session.model, row), sizeof(float) * session.model.config.vocab_size);
 }
 
 void truncate(Session& session, int length) {
@@ -78,7 +70,33 @@ int look_up(const std::vector<int32_t>& tokens, int32_t* guess, int room) {
   return 0;
 }
 
+// The mask's words say which ids may be chosen.
+void forbid_others(float* logits, int vocab_size, std::span<const uint32_t> allowed) {
+  bool any = false;
+  for (int id = 0; id < vocab_size; ++id) {
+    const bool is_allowed = allowed[id / 32] >> (id % 32) & 1;
+    any |= is_allowed;
+    if (!is_allowed) logits[id] = -INFINITY;
+  }
+  if (!any) throw Error("constraint: no token allowed; at least one must be; correct the grammar");
+}
+
 }  // namespace
+
+void check(const Session& session, Ids ids) {
+  const ModelConfig& config = session.model.config;
+  for (const int32_t id : ids) {
+    if (id < 0 || id >= config.vocab_size) {
+      throw Error("prompt: token id " + std::to_string(id) + "; 0 to " + std::to_string(config.vocab_size - 1) +
+                  "; use this model's own tokenizer");
+    }
+  }
+  const int64_t length = session.cache.length + static_cast<int64_t>(ids.size());
+  if (length > session.cache.context) {
+    throw Error("context: " + std::to_string(length) + " tokens; this session holds " +
+                std::to_string(session.cache.context) + "; shorten the prompt or open a longer context");
+  }
+}
 
 Session make_session(Model& model, int context) {
   if (context < 1 || context > model.config.context_length) {
@@ -93,11 +111,13 @@ Session make_session(Model& model, int context) {
   return session;
 }
 
-int keep_prefix(Session& session, Ids ids) {
+int shared_prefix(const Session& session, Ids ids) {
   const size_t limit = std::min(session.tokens.size(), ids.empty() ? 0 : ids.size() - 1);
-  size_t shared = 0;
-  while (shared < limit && session.tokens[shared] == ids[shared]) ++shared;
-  truncate(session, static_cast<int>(shared));
+  return static_cast<int>(std::mismatch(ids.begin(), ids.begin() + limit, session.tokens.begin()).first - ids.begin());
+}
+
+int keep_prefix(Session& session, Ids ids) {
+  truncate(session, shared_prefix(session, ids));
   return session.cache.length;
 }
 
@@ -113,12 +133,17 @@ int32_t next(Session& session, Ids ids, const Sampling& sampling) {
   {
     const std::lock_guard turn(session.model.guard);
     run_chunks(session, ids, [&](Pass& pass, int first) {
-      if (first + pass.count == static_cast<int>(ids.size())) head(pass, pass.count - 1, 1);
+      if (first + pass.count == static_cast<int>(ids.size())) head_of(pass, pass.count - 1, 1);
     });
-    std::memcpy(session.logits.data(), logits_row(session, 0), sizeof(float) * session.model.config.vocab_size);
+    keep_logits(session, 0);
   }
-  return sample(session.sampler, sampling, session.logits.data(), session.model.config.vocab_size,
-                session.tokens.size(), session.tokens);
+  return choose(session, sampling, {});
+}
+
+int32_t choose(Session& session, const Sampling& sampling, std::span<const uint32_t> allowed) {
+  const int vocab = session.model.config.vocab_size;
+  if (!allowed.empty()) forbid_others(session.logits.data(), vocab, allowed);
+  return sample(session.sampler, sampling, session.logits.data(), vocab, session.tokens.size(), session.tokens);
 }
 
 void append_with_logits(Session& session, Ids ids, float* out) {
@@ -128,9 +153,9 @@ void append_with_logits(Session& session, Ids ids, float* out) {
   run_chunks(session, ids, [&](Pass& pass, int first) {
     for (int row = 0; row < pass.count; row += kLogitRows) {
       const int rows = std::min(kLogitRows, pass.count - row);
-      head(pass, row, rows);
+      head_of(pass, row, rows);
       for (int i = 0; i < rows; ++i) {
-        std::memcpy(out + (first + row + i) * vocab, logits_row(session, i), sizeof(float) * vocab);
+        std::memcpy(out + (first + row + i) * vocab, logits_row(session.model, i), sizeof(float) * vocab);
       }
     }
   });
@@ -147,9 +172,9 @@ double loglikelihood(Session& session, Ids ids, int start) {
     const int begin = std::max(0, start - 1 - first), end = std::min(pass.count, last - first);
     for (int row = begin; row < end; row += kLogitRows) {
       const int rows = std::min(kLogitRows, end - row);
-      head(pass, row, rows);
+      head_of(pass, row, rows);
       for (int i = 0; i < rows; ++i) {
-        sum += log_probability(logits_row(session, i), vocab, ids[first + row + i + 1]);
+        sum += log_probability(logits_row(session.model, i), vocab, ids[first + row + i + 1]);
       }
     }
   });
@@ -167,9 +192,9 @@ std::span<const int32_t> next_by_lookup(Session& session, int32_t id, int limit,
   check(session, {ids, static_cast<size_t>(1 + guessed)});
   found.clear();
   const std::lock_guard turn(session.model.guard);
-  run_chunks(session, {ids, static_cast<size_t>(1 + guessed)}, [&](Pass& pass, int) { head(pass, 0, pass.count); });
+  run_chunks(session, {ids, static_cast<size_t>(1 + guessed)}, [&](Pass& pass, int) { head_of(pass, 0, pass.count); });
   for (int row = 0; row <= guessed; ++row) {
-    found.push_back(greedy(logits_row(session, row), vocab));
+    found.push_back(greedy(logits_row(session.model, row), vocab));
     if (row == guessed || found.back() != ids[row + 1]) break;
   }
   truncate(session, before + static_cast<int>(found.size()));

@@ -2,7 +2,6 @@
 #include "session/session.h"
 
 #include <limits>
-#include <memory>
 #include <string>
 #include <thread>
 
@@ -11,42 +10,6 @@
 
 namespace dotori::test {
 namespace {
-
-constexpr int kVocab = 262;
-
-std::vector<int32_t> ids_of(int count, int seed = 0) {
-  std::vector<int32_t> ids(count);
-  for (int i = 0; i < count; ++i) ids[i] = (i * 37 + i * i % 11 + 101 * seed) % kVocab;
-  return ids;
-}
-
-std::unique_ptr<Model> open(const TestPath& file, int threads) { return open_model(file.path, threads, 0, 0); }
-
-std::vector<float> logits_after(Session& session, Ids ids) {
-  std::vector<float> logits(ids.size() * kVocab);
-  append_with_logits(session, ids, logits.data());
-  return logits;
-}
-
-std::vector<int32_t> continue_plainly(Session& session, Ids prompt, int count, const Sampling& sampling) {
-  std::vector<int32_t> made;
-  for (int32_t id = next(session, prompt, sampling); count > 0; --count) {
-    made.push_back(id);
-    if (count > 1) id = next(session, {&id, 1}, sampling);
-  }
-  return made;
-}
-
-// Whether `call` throws an Error that says `part`.
-template <typename Call>
-bool fails(const Call& call, const char* part) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return std::string(error.what()).find(part) != std::string::npos;
-  }
-  return false;
-}
 
 void check_the_count() {
   int64_t before = allocations;

@@ -10,10 +10,15 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
+#include <memory>
 #include <new>
+#include <string>
+#include <vector>
 
 #include "format/test_file.h"
+#include "platform/error.h"
 #include "platform/half.h"
+#include "session/session.h"
 
 namespace dotori::test {
 
@@ -114,6 +119,42 @@ inline std::string random_model(const char* arch, DType type, bool window = fals
   std::string bytes = finish(file);
   randomize(bytes);
   return bytes;
+}
+
+constexpr int kVocab = 262;
+
+inline std::vector<int32_t> ids_of(int count, int seed = 0) {
+  std::vector<int32_t> ids(count);
+  for (int i = 0; i < count; ++i) ids[i] = (i * 37 + i * i % 11 + 101 * seed) % kVocab;
+  return ids;
+}
+
+inline std::unique_ptr<Model> open(const TestPath& file, int threads) { return open_model(file.path, threads, 0, 0); }
+
+inline std::vector<float> logits_after(Session& session, Ids ids) {
+  std::vector<float> logits(ids.size() * kVocab);
+  append_with_logits(session, ids, logits.data());
+  return logits;
+}
+
+inline std::vector<int32_t> continue_plainly(Session& session, Ids prompt, int count, const Sampling& sampling) {
+  std::vector<int32_t> made;
+  for (int32_t id = next(session, prompt, sampling); count > 0; --count) {
+    made.push_back(id);
+    if (count > 1) id = next(session, {&id, 1}, sampling);
+  }
+  return made;
+}
+
+// Whether `call` throws an Error that says `part`.
+template <typename Call>
+bool fails(const Call& call, const char* part) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return std::string(error.what()).find(part) != std::string::npos;
+  }
+  return false;
 }
 
 }  // namespace dotori::test
