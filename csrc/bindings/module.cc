@@ -71,7 +71,7 @@ int32_t choose_allowed(Session& s, double temperature, int top_k, double top_p, 
 
 using Sum = nb::ndarray<double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
-// Each turn: session, ids, whether it wants logits, and a float64 array (hidden_size) to add the final rows to, or None.
+// Each turn: session, ids, whether it wants logits, and a float64 array (hidden_size) to add final rows to, or None.
 void step_together(const std::vector<std::tuple<Session*, IdList, bool, std::optional<Sum>>>& turns) {
   std::vector<Turn> list;
   for (const auto& [session, ids, wants_logits, sum] : turns) {
@@ -191,7 +191,8 @@ void bind_session(nb::module_& m) {
            "repetition_penalty"_a = 1.0, "seed"_a = 0, "allowed"_a = nb::none())
       .def("last_logits", &last_logits)
       .def("shared_prefix", [](const Session& s, const IdList& ids) { return shared_prefix(s, ids_of(ids)); }, "ids"_a)
-      .def("borrow_prefix", [](Session& s, const Session& o, const IdList& ids) { return borrow_prefix(s, o, ids_of(ids)); },
+      .def("borrow_prefix",
+           [](Session& s, const Session& other, const IdList& ids) { return borrow_prefix(s, other, ids_of(ids)); },
            "other"_a, "ids"_a, nb::call_guard<nb::gil_scoped_release>())
       .def("next_by_lookup", &lookup, "id"_a, "limit"_a)
       .def("logits", &logits, "ids"_a)

@@ -1,6 +1,6 @@
 """A GGUF file on the native core: weights laid out for this processor, one cache per session, nothing from PyTorch.
 
-Only this module knows the compiled `_core`.
+Only this module, batch.py and doctor.py know the compiled `_core`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ _PROMPT_CHUNK = 512
 
 
 @contextmanager
-def _errors() -> Iterator[None]:
+def core_errors() -> Iterator[None]:
+    """The core's errors as ours."""
     try:
         yield
     except _core.CoreError as error:
@@ -48,7 +49,7 @@ class Session:
         """Reads the weights. `memory_bytes` 0 sets no limit. Raises UserError for a file that cannot be run."""
         self.path, self.threads = path, threads
         self._identity = _identity(path)
-        with _errors():
+        with core_errors():
             self._model = _core.open(str(path), threads, memory_bytes, context or 0)
         self._begin(context)
 
@@ -58,7 +59,7 @@ class Session:
         self.bos_id = shape["bos_id"] if shape["bos_id"] >= 0 else None
         self.eos_id = shape["eos_id"] if shape["eos_id"] >= 0 else None
         self.isa: str = self._model.isa
-        with _errors():
+        with core_errors():
             self._core = _core.Session(self._model, context or shape["context_length"])
         self.context: int = self._core.context
         self._reader: object = None
@@ -74,6 +75,16 @@ class Session:
         )
         other._begin(self.context)
         return other
+
+    def core_sessions(self, count: int) -> list[_core.Session]:
+        """Empty texts of this session's context over its weights, for `dotori.runtime.batch`."""
+        with core_errors():
+            return [_core.Session(self._model, self.context) for _ in range(count)]
+
+    @property
+    def step_room(self) -> int:
+        """Ids that one pass through the weights takes at most."""
+        return self._model.step_room
 
     @cached_property
     def _file(self) -> GGUFFile:
@@ -141,7 +152,7 @@ class Session:
         sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty, seed)
         ids = list(ids)
         limit = max(self.context - len(ids), 0) if max_tokens is None else max_tokens
-        self._check(ids, limit, slide)
+        self.check_prompt(ids, limit, slide)
         if lookup and (temperature != 0 or repetition_penalty != 1):
             raise UserError("lookup: with temperature or repetition_penalty; guesses need greedy decoding; drop one")
         ends = frozenset() if ignore_eos else frozenset(self.stop_ids)
@@ -149,7 +160,8 @@ class Session:
         strings = [stop] if isinstance(stop, str) else list(stop or [])
         return before_stop(found, StopStrings(self.tokenizer, strings)) if strings else found
 
-    def _check(self, ids: list[int], max_tokens: int, slide: bool = False) -> None:
+    def check_prompt(self, ids: list[int], max_tokens: int, slide: bool = False) -> None:
+        """Raises UserError unless the prompt `ids` and `max_tokens` new ones fit the vocabulary and the context."""
         if not ids:
             raise UserError("prompt: no tokens; at least one is needed; begin with the BOS token")
         wrong = next((index for index in ids if not 0 <= index < self.vocab_size), None)
@@ -179,7 +191,7 @@ class Session:
         for _ in range(max_tokens):
             if len(ids) > self.context:
                 ids, reader = ids[-(self.context // 2) :], object()
-            with _errors():
+            with core_errors():
                 index = self._core.next(
                     self._read(reader, ids), s.temperature, s.top_k, s.top_p, s.min_p, s.repetition_penalty, s.seed
                 )
@@ -191,7 +203,7 @@ class Session:
     def _greedy_by_lookup(self, ids: list[int], max_tokens: int, ends: frozenset[int]) -> Iterator[int]:
         reader, room = object(), max_tokens
         while room > 0:
-            with _errors():
+            with core_errors():
                 fresh = self._read(reader, ids)
                 if len(fresh) > 1:
                     self._core.append(fresh[:-1])
@@ -209,16 +221,16 @@ class Session:
         """Greedy continuations without the stop token, one per prompt; a row ends where the context does."""
         ends = frozenset(self.stop_ids if stop_ids is None else stop_ids)
         for prompt in prompts:
-            self._check(list(prompt), 0)
+            self.check_prompt(list(prompt), 0)
         rooms = [min(max_tokens, self.context - len(prompt)) for prompt in prompts]
         greedy = Sampling()
         return [list(self._generate(list(p), room, greedy, ends)) for p, room in zip(prompts, rooms, strict=True)]
 
     def logits(self, ids: Sequence[int]) -> np.ndarray:
         """Logits float32 (tokens, vocab) after each of `ids`; raises UserError beyond the context."""
-        self._check(list(ids), 0)
+        self.check_prompt(list(ids), 0)
         self._forget()
-        with _errors():
+        with core_errors():
             return self._core.logits(list(ids))
 
     def loglikelihood(self, sequences: Sequence[Sequence[int]], starts: Sequence[int]) -> list[float]:
@@ -227,11 +239,11 @@ class Session:
         A sequence holds at most `context` tokens. Raises UserError.
         """
         for sequence, start in zip(sequences, starts, strict=True):
-            self._check(list(sequence), 0)
+            self.check_prompt(list(sequence), 0)
             if start < 1:
                 raise UserError(f"loglikelihood: start {start}; 1 or more, since the first token has nothing before it")
         self._reader = None
-        with _errors():
+        with core_errors():
             return [self._core.loglikelihood(list(s), start) for s, start in zip(sequences, starts, strict=True)]
 
     def _forget(self) -> None:
