@@ -17,7 +17,12 @@ from dotori.tokenizer.byte_level import VocabularyParts, tokenizer_files
 from dotori.tokenizer.load import Tokenizer
 
 # Other names that llama.cpp has for a family.
-_SAME = {"llama3": "llama-bpe"}
+_SAME = {
+    **dict.fromkeys(("llama3", "llama-v3", "falcon3", "midm-2.0"), "llama-bpe"),
+    **dict.fromkeys(("refact", "starcoder", "command-r"), "smollm"),
+    "deepseek-r1-qwen": "qwen2",
+    "phi-2": "gpt-2",
+}
 
 
 def tokenizer_of(file: GGUFFile) -> Tokenizer:
