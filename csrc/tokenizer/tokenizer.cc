@@ -23,7 +23,7 @@ constexpr Family kFamilies[] = {
 
 Pretokenizer pretokenizer_of(const GgufFile& file) {
   const Value* value = find_value(file, "tokenizer.ggml.pre");
-  if (!value) return Pretokenizer::gpt2;
+  if (!value) return Pretokenizer::plain;
   for (const Family& family : kFamilies) {
     if (is_string(*value) && string_at(*value) == family.name) return family.kind;
   }

@@ -33,7 +33,7 @@ def tokenizer_of(file: GGUFFile) -> Tokenizer:
     tokens = meta.get("tokenizer.ggml.tokens")
     if not isinstance(tokens, list) or not tokens or not isinstance(tokens[0], str):
         raise file.fail("tokenizer.ggml.tokens", type(tokens).__name__, "an array of strings is needed")
-    types, family = _types(file, len(tokens)), str(meta.get("tokenizer.ggml.pre", "gpt-2"))
+    types, family = _types(file, len(tokens)), str(meta.get("tokenizer.ggml.pre", "default"))
     hidden = (CONTROL,) if model == "gpt2" else (CONTROL, UNKNOWN)
     parts = VocabularyParts(
         tokens=["" if kind == UNUSED else token for token, kind in zip(tokens, types, strict=True)],
