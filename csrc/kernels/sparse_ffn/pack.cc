@@ -138,13 +138,13 @@ void pack_neuron_group(DType type, const uint8_t* rows, int64_t row_stride, int 
 }
 
 // A panel's vector j has in lane r what the split row r has in a lane of its vector j: 16 x 16 dwords change places.
-void up_panel(const SparseExpert& expert, int panel, uint8_t* out) {
+void up_panel(const SparseExpert& expert, int panel, int first_block, uint8_t* out) {
   const DType type = expert.type;
   const int64_t cols = expert.hidden_size, blocks = cols / 32, lanes = split_lanes(cols), dwords = lane_bytes(type) / 4;
   const int64_t stride = split_row_bytes(type, cols), scales = split_scales_at(type, cols);
   const int body_bytes = type == DType::Q4_0 ? kQ4_0Body : kQ8_0Body;
   const uint8_t* rows = expert.up + static_cast<int64_t>(panel) * kPanelRows * stride;
-  for (int64_t block = 0; block < blocks; ++block) {
+  for (int64_t block = first_block; block < blocks; ++block) {
     const int64_t lane = block / 16 * 16, vector_stride = split_stride(lanes, lane);
     const uint8_t* from = rows + lane * lane_bytes(type) + block % 16 * 4;
     uint8_t* body = out + body_at(block, body_bytes);

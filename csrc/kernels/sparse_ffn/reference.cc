@@ -68,4 +68,14 @@ int sparse_ffn(const SparseExpert& expert, int begin, int end, const Inputs& x, 
   return active;
 }
 
+void up_panels(const SparseExpert& expert, int first, int count, uint8_t* out) {
+  const int64_t bytes = panel_bytes(expert.type, expert.hidden_size);
+  for (int p = 0; p < count; ++p) up_panel(expert, first + p, 0, out + p * bytes);
+}
+
+void down_panels(const SparseExpert& expert, int first, int count, uint8_t* out) {
+  const int64_t bytes = panel_bytes(expert.type, expert.neurons);
+  for (int p = 0; p < count; ++p) down_panel(expert, first + p, out + p * bytes);
+}
+
 }  // namespace dotori::reference

@@ -36,9 +36,15 @@ void pack_neuron_group(DType type, const uint8_t* rows, int64_t row_stride, int 
                        uint8_t* out);
 
 // Panels (kernels/matmul) made from the sparse layouts, for prefill, where most neurons are active for some token.
-// up_panel: rows 16 p .. 16 p + 15. down_panel: output rows 16 p .. 16 p + 15, all F columns.
-void up_panel(const SparseExpert& expert, int panel, uint8_t* out);
+// up: rows 16 p .. 16 p + 15. down: output rows 16 p .. 16 p + 15, all F columns. Plain forms of one panel; up_panel
+// begins with block `first_block`.
+void up_panel(const SparseExpert& expert, int panel, int first_block, uint8_t* out);
 void down_panel(const SparseExpert& expert, int panel, uint8_t* out);
+
+// The same of panels first .. first + count - 1, one behind the other. Of down, first is a multiple of kPanelsTogether:
+// so many panels come from the same bytes.
+using SparsePanels = void (*)(const SparseExpert& expert, int first, int count, uint8_t* out);
+constexpr int kPanelsTogether = 8;
 
 // Neurons [begin, end), multiples of 32. x: one token (T = 1), quantized. out (D) float32 is added to. scratch:
 // sparse_ffn_scratch floats. Returns the number of active neurons in the range.

@@ -140,15 +140,20 @@ double best_speed(double bytes, Round round) {
   return best;
 }
 
-void measure_packing(const Experts& experts) {
+void measure_packing(const IsaSparse& isa, const Experts& experts) {
   const DType type = experts.type;
-  std::vector<uint8_t> panel(static_cast<size_t>(std::max(panel_bytes(type, kHidden), panel_bytes(type, kNeurons))));
+  std::vector<uint8_t> panels(
+      static_cast<size_t>(kPanelsTogether * std::max(panel_bytes(type, kHidden), panel_bytes(type, kNeurons))));
   const double bytes = static_cast<double>(experts.gate_bytes);
   const double up = best_speed(bytes, [&](int turn) {
-    for (int p = 0; p < kNeurons / 16; ++p) up_panel(experts.items[static_cast<size_t>(turn)], p, panel.data());
+    for (int p = 0; p < kNeurons / 16; p += kPanelsTogether) {
+      isa.up_panels(experts.items[static_cast<size_t>(turn)], p, kPanelsTogether, panels.data());
+    }
   });
   const double down = best_speed(bytes, [&](int turn) {
-    for (int p = 0; p < kHidden / 16; ++p) down_panel(experts.items[static_cast<size_t>(turn)], p, panel.data());
+    for (int p = 0; p < kHidden / 16; p += kPanelsTogether) {
+      isa.down_panels(experts.items[static_cast<size_t>(turn)], p, kPanelsTogether, panels.data());
+    }
   });
   Random random{9};
   const std::vector<uint8_t> up_file = random_rows(type, kNeurons, kHidden, random);
@@ -167,8 +172,8 @@ void measure_packing(const Experts& experts) {
                         to + g * neuron_group_bytes(type, kHidden));
     }
   });
-  std::printf("%-4s up_panel %.1f, down_panel %.1f, pack_split_row %.1f, pack_neuron_group %.1f GB/s\n", name_of(type),
-              up, down, rows, groups);
+  std::printf("%-12s %-4s up_panels %.1f, down_panels %.1f, pack_split_row %.1f, pack_neuron_group %.1f GB/s\n",
+              isa.name, name_of(type), up, down, rows, groups);
 }
 
 }  // namespace
@@ -191,6 +196,8 @@ int main(int count, char** arguments) {
         measure(isa, experts, share, two);
       }
     }
-    measure_packing(experts);
+    for (const IsaSparse& isa : runnable_sparse()) {
+      if (wanted.empty() || wanted == isa.name) measure_packing(isa, experts);
+    }
   }
 }

@@ -2,6 +2,7 @@
 #include "kernels/sparse_ffn/sparse_ffn.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "kernels/sparse_ffn/layouts.h"
 #include "kernels/sparse_ffn/test_support.h"
@@ -63,22 +64,31 @@ struct ExpertFile {
   SparseExpert packed() const { return {type, gate_panels.data(), split_rows.data(), groups.data(), hidden, neurons}; }
 };
 
+// Panels from the sparse layouts are those that the file's rows give.
 void test_panels(const ExpertFile& file) {
   const SparseExpert expert = file.packed();
   const auto check = [&](const char* name, const std::vector<uint8_t>& rows, int row_count, int64_t cols,
-                         void (*repack)(const SparseExpert&, int, uint8_t*)) {
+                         SparsePanels repack) {
     const size_t bytes = static_cast<size_t>(panel_bytes(file.type, cols));
-    std::vector<uint8_t> expected(bytes), got(bytes);
-    for (int panel = 0; panel < row_count / 16; ++panel) {
+    std::vector<uint8_t> expected(bytes), got(kPanelsTogether * bytes + 1);
+    for (int first = 0; first < row_count / 16; first += kPanelsTogether) {
+      const int count = std::min(kPanelsTogether, row_count / 16 - first);
       std::fill(got.begin(), got.end(), 0x5a);
-      pack_panel(file.type, &rows[static_cast<size_t>(panel * 16 * row_bytes(file.type, cols))],
-                 row_bytes(file.type, cols), 16, cols, expected.data());
-      repack(expert, panel, got.data());
-      CHECK(got == expected, "%s %s panel %d of D %d F %d", name, name_of(file.type), panel, file.hidden, file.neurons);
+      repack(expert, first, count, got.data());
+      for (int p = 0; p < count; ++p) {
+        pack_panel(file.type, &rows[static_cast<size_t>((first + p) * 16 * row_bytes(file.type, cols))],
+                   row_bytes(file.type, cols), 16, cols, expected.data());
+        CHECK(std::memcmp(&got[static_cast<size_t>(p) * bytes], expected.data(), bytes) == 0,
+              "%s %s panel %d of D %d F %d", name, name_of(file.type), first + p, file.hidden, file.neurons);
+      }
+      CHECK(got[static_cast<size_t>(count) * bytes] == 0x5a, "%s %s wrote beyond panel %d", name, name_of(file.type),
+            first + count);
     }
   };
-  check("up", file.up, file.neurons, file.hidden, up_panel);
-  check("down", file.down, file.hidden, file.neurons, down_panel);
+  for (const IsaSparse& isa : runnable_sparse()) {
+    check(isa.name, file.up, file.neurons, file.hidden, isa.up_panels);
+    check(isa.name, file.down, file.hidden, file.neurons, isa.down_panels);
+  }
 }
 
 constexpr double kUnit = 0x1p-24;  // a rounding of float32, relatively
