@@ -13,6 +13,7 @@ DOTORI_INLINE void turn_rows(const uint8_t* rows, int64_t stride, int64_t lane, 
   for (int64_t part = 0; part < 64 / kPartBytes; ++part) {
     for (int64_t r = 0; r < kPanelRows; r += 4) {
       const uint8_t* from = rows + r * stride + part * kPartBytes;
+      for (int64_t i = 0; i < 4; ++i) prefetch(from + (kPanelRows + i) * stride);  // the next panel's
       Part four[4];
       part_turn(part_load(from), part_load(from + stride), part_load(from + 2 * stride), part_load(from + 3 * stride),
                 four);
@@ -37,9 +38,12 @@ void up_panels_of(const SparseExpert& expert, int first, int count, uint8_t* out
       for (int64_t j = 0; j < kBody / 64; ++j) {
         turn_rows<kBody>(rows + lane * lane_bytes(kType) + 64 * j, stride, lane, j, out);
       }
-      for (int64_t block = lane; block < lane + 16; ++block) {
+      for (int64_t block = lane; block < lane + 16; block += 2) {
         uint8_t* to = out + scales_at(block, kBody);
-        for (int64_t r = 0; r < kPanelRows; ++r) std::memcpy(to + 2 * r, scales + r * stride + 2 * block, 2);
+        for (int64_t r = 0; r < kPanelRows; ++r) {
+          std::memcpy(to + 2 * r, scales + r * stride + 2 * block, 2);
+          std::memcpy(to + kScaleBytes + 2 * r, scales + r * stride + 2 * block + 2, 2);
+        }
       }
     }
     up_panel(expert, panel, static_cast<int>(whole), out);  // what remains of the blocks
