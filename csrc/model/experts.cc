@@ -46,13 +46,18 @@ void run_sparse(Worker& w, int layer) {
   const Share share = share_of(c.expert_intermediate_size / 32, w.thread, p.pool.size);
   float* sum = p.activations.expert_sum[w.thread];
   std::memset(sum, 0, sizeof(float) * p.count * hidden);
+  const auto gate_at = [&](int index) {
+    const Matrix& gate = expert(p.weights, layer, index).gate;
+    return gate.data + share.begin * (32 / kPanelRows) * gate.bytes_per_panel;
+  };
   int64_t active = 0;
   for (int t = 0; t < p.count; ++t) {
     const Inputs x = inputs_of(w.rows, t, 1, c.hidden_size);
     for (int k = t * used; k < (t + 1) * used; ++k) {
+      const uint8_t* next = k + 1 < p.count * used ? gate_at(choice.experts[k + 1]) : nullptr;
       active += p.kernels.sparse_ffn(expert(p.weights, layer, choice.experts[k]).sparse, share.begin * 32,
                                      share.end * 32, x, choice.weights[k], sum + static_cast<int64_t>(t) * hidden,
-                                     p.activations.expert_scratch[w.thread]);
+                                     p.activations.expert_scratch[w.thread], next);
     }
   }
   if (p.profile && w.thread == 0) {

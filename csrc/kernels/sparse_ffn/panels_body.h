@@ -4,16 +4,17 @@
 
 namespace {
 
-// Vector j of the rows' lanes `lane` .. `lane` + 15 becomes vector j of as many blocks of the panel.
+// Vector j of the rows' lanes `lane` .. `lane` + 15 becomes vector j of as many blocks of the panel. The next panel's
+// rows, `next` bytes on, are asked for.
 template <int body_bytes>
-DOTORI_INLINE void turn_rows(const uint8_t* rows, int64_t stride, int64_t lane, int64_t j, uint8_t* out) {
+DOTORI_INLINE void turn_rows(const uint8_t* rows, int64_t stride, int64_t next, int64_t lane, int64_t j, uint8_t* out) {
   constexpr int64_t kBlocksPerPart = kPartBytes / 4;
   // Sixteen bytes of a turned vector belong to one block, the next sixteen to the fourth block from there.
   constexpr int64_t kStep = body_at(4, body_bytes) - body_at(0, body_bytes);
   for (int64_t part = 0; part < 64 / kPartBytes; ++part) {
     for (int64_t r = 0; r < kPanelRows; r += 4) {
       const uint8_t* from = rows + r * stride + part * kPartBytes;
-      for (int64_t i = 0; i < 4; ++i) prefetch(from + (kPanelRows + i) * stride);  // the next panel's
+      for (int64_t i = 0; i < 4; ++i) prefetch(from + i * stride + next);
       Part four[4];
       part_turn(part_load(from), part_load(from + stride), part_load(from + 2 * stride), part_load(from + 3 * stride),
                 four);
@@ -30,13 +31,15 @@ template <bool nibbles>
 void up_panels_of(const SparseExpert& expert, int first, int count, uint8_t* out) {
   constexpr DType kType = nibbles ? DType::Q4_0 : DType::Q8_0;
   constexpr int kBody = nibbles ? kQ4_0Body : kQ8_0Body;
-  const int64_t cols = expert.hidden_size, whole = cols / 32 / 16 * 16, stride = split_row_bytes(kType, cols);
+  const int64_t cols = expert.hidden_size, whole = cols / 32 / 16 * 16, stride = neuron_stride(kType, cols);
   for (int panel = first; panel < first + count; ++panel, out += panel_bytes(kType, cols)) {
-    const uint8_t* rows = expert.up + static_cast<int64_t>(panel) * kPanelRows * stride;
+    const int64_t at = static_cast<int64_t>(panel) * kPanelRows;
+    const uint8_t* rows = expert.groups + split_row_at(kType, cols, at);
     const uint8_t* scales = rows + split_scales_at(kType, cols);
+    const int64_t next = split_row_at(kType, cols, at + kPanelRows) - split_row_at(kType, cols, at);
     for (int64_t lane = 0; lane < whole; lane += 16) {
       for (int64_t j = 0; j < kBody / 64; ++j) {
-        turn_rows<kBody>(rows + lane * lane_bytes(kType) + 64 * j, stride, lane, j, out);
+        turn_rows<kBody>(rows + lane * lane_bytes(kType) + 64 * j, stride, next, lane, j, out);
       }
       for (int64_t block = lane; block < lane + 16; block += 2) {
         uint8_t* to = out + scales_at(block, kBody);
@@ -55,10 +58,9 @@ template <bool nibbles>
 void down_vector(const SparseExpert& expert, int64_t vector, int count, int64_t panel_stride, uint8_t* out) {
   constexpr DType kType = nibbles ? DType::Q4_0 : DType::Q8_0;
   constexpr int kBody = nibbles ? kQ4_0Body : kQ8_0Body;
-  const int64_t hidden = expert.hidden_size, stride = neuron_bytes(kType, hidden);
-  const int64_t group_bytes = neuron_group_bytes(kType, hidden);
+  const int64_t hidden = expert.hidden_size, stride = neuron_stride(kType, hidden);
   for (int64_t block = 0; block < expert.neurons / kGroupNeurons; ++block) {
-    const uint8_t* group = expert.down + block * group_bytes;
+    const uint8_t* group = expert.groups + block * group_bytes(kType, hidden);
     const uint8_t* scales = group + group_scales_at(kType, hidden) + 64 * vector * (nibbles ? 4 : 2);
     for (int p = 0; p < count; ++p) {
       std::memcpy(out + p * panel_stride + scales_at(block, kBody), scales + kScaleBytes * p, kScaleBytes);

@@ -16,7 +16,7 @@ struct ExpertFile {
   DType type;
   int hidden, neurons;
   std::vector<uint8_t> gate, up, down;  // (F, D), (F, D), (D, F)
-  std::vector<uint8_t> gate_panels, split_rows, groups;
+  std::vector<uint8_t> gate_panels, groups;
   std::vector<bool> on;
 
   ExpertFile(DType type_, int hidden_, int neurons_, double share, Random& random)
@@ -27,7 +27,6 @@ struct ExpertFile {
         up(random_rows(type_, neurons_, hidden_, random)),
         down(random_rows(type_, hidden_, neurons_, random)),
         gate_panels(static_cast<size_t>(neurons_ / 16 * panel_bytes(type_, hidden_)), 0xa5),
-        split_rows(static_cast<size_t>(neurons_ * split_row_bytes(type_, hidden_)), 0xa5),
         groups(static_cast<size_t>(neurons_ / 32 * neuron_group_bytes(type_, hidden_)), 0xa5),
         on(static_cast<size_t>(neurons_)) {
     for (int n = 0; n < neurons; ++n) set_gate(n, random.bits() < share * 0x1p32, random);
@@ -36,12 +35,10 @@ struct ExpertFile {
                  hidden, &gate_panels[static_cast<size_t>(panel * panel_bytes(type, hidden))]);
     }
     for (int n = 0; n < neurons; ++n) {
-      pack_split_row(type, &up[static_cast<size_t>(n * row_bytes(type, hidden))], hidden,
-                     &split_rows[static_cast<size_t>(n * split_row_bytes(type, hidden))]);
+      pack_up(type, &up[static_cast<size_t>(n * row_bytes(type, hidden))], n, hidden, groups.data());
     }
     for (int group = 0; group < neurons / 32; ++group) {
-      pack_neuron_group(type, down.data(), row_bytes(type, neurons), group, hidden,
-                        &groups[static_cast<size_t>(group * neuron_group_bytes(type, hidden))]);
+      pack_down(type, down.data(), row_bytes(type, neurons), group, hidden, groups.data());
     }
   }
 
@@ -61,7 +58,7 @@ struct ExpertFile {
     }
   }
 
-  SparseExpert packed() const { return {type, gate_panels.data(), split_rows.data(), groups.data(), hidden, neurons}; }
+  SparseExpert packed() const { return {type, gate_panels.data(), groups.data(), hidden, neurons}; }
 };
 
 // Panels from the sparse layouts are those that the file's rows give.
@@ -203,7 +200,7 @@ void check_range(const ExpertFile& file, const PositiveInput& x, const std::vect
   for (const IsaSparse& isa : runnable_sparse()) {
     std::vector<float> out = before;
     GuardedScratch scratch(file.hidden, file.neurons);
-    const int got = isa.function(file.packed(), begin, end, x.inputs(), weight, out.data(), scratch.data());
+    const int got = isa.function(file.packed(), begin, end, x.inputs(), weight, out.data(), scratch.data(), nullptr);
     CHECK(got == active, "%s %s D %d F %d: %d active, not %d", isa.name, name_of(file.type), file.hidden, file.neurons,
           got, active);
     CHECK(scratch.intact(), "%s wrote beyond its scratch", isa.name);
@@ -224,10 +221,10 @@ void check_parts(const ExpertFile& file, const PositiveInput& x, float weight) {
   for (const IsaSparse& isa : runnable_sparse()) {
     GuardedScratch scratch(file.hidden, file.neurons);
     std::vector<float> whole(static_cast<size_t>(file.hidden)), parts(whole.size());
-    const int all = isa.function(file.packed(), 0, file.neurons, x.inputs(), weight, whole.data(), scratch.data());
+    const int all = isa.function(file.packed(), 0, file.neurons, x.inputs(), weight, whole.data(), scratch.data(), file.groups.data());
     const int middle = file.neurons / 64 * 32;
-    int sum = isa.function(file.packed(), 0, middle, x.inputs(), weight, parts.data(), scratch.data());
-    sum += isa.function(file.packed(), middle, file.neurons, x.inputs(), weight, parts.data(), scratch.data());
+    int sum = isa.function(file.packed(), 0, middle, x.inputs(), weight, parts.data(), scratch.data(), nullptr);
+    sum += isa.function(file.packed(), middle, file.neurons, x.inputs(), weight, parts.data(), scratch.data(), nullptr);
     CHECK(sum == all, "%s: %d active in parts, %d in all", isa.name, sum, all);
     CHECK(parts == whole, "%s %s D %d F %d: parts differ from the whole", isa.name, name_of(file.type), file.hidden,
           file.neurons);
@@ -253,10 +250,9 @@ void test_saturation() {
       fill(file.up);
       fill(file.down);
       for (int n = 0; n < kNeurons; ++n) {
-        pack_split_row(type, &file.up[static_cast<size_t>(n * row_bytes(type, kHidden))], kHidden,
-                       &file.split_rows[static_cast<size_t>(n * split_row_bytes(type, kHidden))]);
+        pack_up(type, &file.up[static_cast<size_t>(n * row_bytes(type, kHidden))], n, kHidden, file.groups.data());
       }
-      pack_neuron_group(type, file.down.data(), row_bytes(type, kNeurons), 0, kHidden, file.groups.data());
+      pack_down(type, file.down.data(), row_bytes(type, kNeurons), 0, kHidden, file.groups.data());
       check_range(file, x, hidden_values(file, x), 0, kNeurons, 1.0f, random);
     }
   }
