@@ -1,11 +1,14 @@
-// One sparse expert in vector words, bound by memory: rows that will be needed are known early and asked for early.
+// One sparse expert in vector words, bound by memory: neurons that will be needed are known early and asked for early.
 //
 // h becomes int8 in blocks of 32 as it does before a dense product, by the same function: both ways round alike. A
 // neuron whose int8 is zero adds nothing to its group, and its `down` is not read either.
 
 namespace {
 
-constexpr int kNeuronsAhead = 8;  // asked for in advance
+// Neurons between the one that is worked on and the one that is being asked for; lines asked for with a row of up and
+// with a vector of down, which together make up what a group of half-active neurons needs.
+constexpr int kLeastAhead = 4, kMostAhead = 24;
+constexpr int kLinesInUp = 12, kLinesInDown = 16;
 
 struct SparseScratch {
   float* h;          // (count) the gate's values, then h; zero for neurons that are off
@@ -169,14 +172,52 @@ DOTORI_INLINE void sum_neurons(const ActiveGroup& group, int64_t at, int32_t* to
   }
 }
 
-// out += the group's share; meanwhile asks for the scales of the next group, which stand where `next` says.
+// What will be read, in its order: the active neurons from the first group on, then `next`. A core waits for some
+// thirty lines at a time; asking for more blocks it, and asking for none leaves memory idle. So a few lines are asked
+// for between all pieces of work.
+struct Ahead {
+  const uint8_t* groups;
+  const int32_t* active;
+  int found;
+  const uint8_t* next;  // or null
+  int index;          // the neuron of `active` that is being asked for
+  const uint8_t* at;  // what comes next of it
+  const uint8_t* end;
+};
+
 template <bool nibbles>
-void add_group(const ActiveGroup& group, const uint16_t* next, int64_t hidden_size, float* out) {
+DOTORI_INLINE void begin_piece(Ahead& a, int64_t hidden_size) {
+  constexpr DType kType = nibbles ? DType::Q4_0 : DType::Q8_0;
+  const int64_t bytes = neuron_stride(kType, hidden_size);
+  if (a.index < a.found) {
+    a.at = a.groups + split_row_at(kType, hidden_size, a.active[a.index]) - neuron_bytes(kType, hidden_size);
+  } else {
+    a.at = a.next ? a.next + (a.index - a.found) * bytes : a.groups;
+  }
+  a.end = a.at + bytes;
+}
+
+template <bool nibbles>
+DOTORI_INLINE void ask_for(Ahead& a, int lines, int64_t hidden_size) {
+  for (int line = 0; line < lines; ++line, a.at += 64) {
+    if (a.at >= a.end) {
+      ++a.index;
+      begin_piece<nibbles>(a, hidden_size);
+    }
+    prefetch(a.at);
+  }
+}
+
+// out += the group's share; meanwhile asks for the scales of the next group, which stand where `next` says, and on.
+template <bool nibbles>
+void add_group(const ActiveGroup& group, const uint16_t* next, Ahead& ahead, int done, int64_t hidden_size,
+               float* out) {
   constexpr int64_t kDimensions = nibbles ? 128 : 64;
   const F factor = f_all(group.factor);
   const I start = i_all(group.start);
   for (int64_t begin = 0; begin < hidden_size; begin += kDimensions) {
     for (int64_t line = 0; line < kDimensions; line += 32) prefetch(next + begin + line);
+    if (ahead.index - done < kMostAhead) ask_for<nibbles>(ahead, kLinesInDown, hidden_size);
     alignas(64) int32_t totals[kDimensions];
     sum_neurons<nibbles>(group, begin / kDimensions * 64, totals);
     const int64_t count = hidden_size - begin < kDimensions ? hidden_size - begin : kDimensions;
@@ -188,41 +229,22 @@ void add_group(const ActiveGroup& group, const uint16_t* next, int64_t hidden_si
   }
 }
 
-// What will be read, in its order: the active neurons from the first group on, then `next`.
-struct Ahead {
-  const uint8_t* groups;
-  const int32_t* active;
-  int found;
-  const uint8_t* next;
-};
-
-template <bool nibbles>
-DOTORI_INLINE void ask_for(const Ahead& ahead, int index, int64_t hidden_size) {
-  constexpr DType kType = nibbles ? DType::Q4_0 : DType::Q8_0;
-  const int64_t bytes = neuron_stride(kType, hidden_size);
-  if (index < ahead.found) {
-    prefetch_bytes(ahead.groups + split_row_at(kType, hidden_size, ahead.active[index]) -
-                       neuron_bytes(kType, hidden_size), bytes);
-  } else if (ahead.next) {
-    prefetch_bytes(ahead.next + (index - ahead.found) * bytes, bytes);
-  }
-}
-
 // One group after another, up and then down: a neuron's down is near when its up has been read.
 template <bool nibbles>
-void multiply_groups(const Ahead& ahead, int64_t hidden_size, int64_t count, float weight, const SparseScratch& s,
+void multiply_groups(Ahead ahead, int64_t hidden_size, int64_t count, float weight, const SparseScratch& s,
                      float* out) {
   constexpr DType kType = nibbles ? DType::Q4_0 : DType::Q8_0;
   const int64_t lanes = split_lanes(hidden_size), bytes = group_bytes(kType, hidden_size);
   const int64_t scales_at = group_scales_at(kType, hidden_size);
   ActiveGroup group;
-  for (int i = 0; i < kNeuronsAhead; ++i) ask_for<nibbles>(ahead, i, hidden_size);
+  begin_piece<nibbles>(ahead, hidden_size);
   prefetch_bytes(ahead.groups + scales_at, 2 * hidden_size);
   int i = 0;
   for (int64_t index = 0; index < count; ++index) {
     const int before = i;
     for (; i < ahead.found && ahead.active[i] < (index + 1) * kGroupNeurons; ++i) {
-      ask_for<nibbles>(ahead, i + kNeuronsAhead, hidden_size);
+      while (ahead.index < i + kLeastAhead) ask_for<nibbles>(ahead, 8, hidden_size);
+      if (ahead.index < i + kMostAhead) ask_for<nibbles>(ahead, kLinesInUp, hidden_size);
       const int32_t n = ahead.active[i];
       s.h[n] *= split_dot<nibbles>(ahead.groups + split_row_at(kType, hidden_size, n), lanes, s);
     }
@@ -232,7 +254,8 @@ void multiply_groups(const Ahead& ahead, int64_t hidden_size, int64_t count, flo
     const uint8_t* here = ahead.groups + index * bytes;
     gather_group<nibbles>(here, hidden_size, index, weight, s, group);
     const uint8_t* next = here + scales_at + (index + 1 < count ? bytes : 0);
-    if (group.count > 0) add_group<nibbles>(group, reinterpret_cast<const uint16_t*>(next), hidden_size, out);
+    const auto* next_scales = reinterpret_cast<const uint16_t*>(next);
+    if (group.count > 0) add_group<nibbles>(group, next_scales, ahead, i, hidden_size, out);
   }
 }
 
@@ -248,7 +271,8 @@ int multiply_expert(const SparseExpert& expert, int begin, int end, const Inputs
   if (found == 0) return 0;
   lay_inputs<nibbles>(x, s);
   const uint8_t* groups = expert.groups + begin / kGroupNeurons * group_bytes(kType, hidden);
-  multiply_groups<nibbles>({groups, s.active, found, next}, hidden, count / kGroupNeurons, weight, s, out);
+  const Ahead ahead{groups, s.active, found, next, 0, nullptr, nullptr};
+  multiply_groups<nibbles>(ahead, hidden, count / kGroupNeurons, weight, s, out);
   return found;
 }
 

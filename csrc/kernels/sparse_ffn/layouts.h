@@ -1,4 +1,5 @@
-// The bytes of a sparse expert's neurons, which hold `up` and `down`. All numbers are little-endian; a "vector" is 64 bytes.
+// The bytes of a sparse expert's neurons, which hold `up` and `down`. All numbers are little-endian; a "vector" is 64
+// bytes.
 //
 // Split row (up): one row of D columns, so that a neuron that is off costs nothing. A lane is a block of 32 columns;
 // the lanes are a row's blocks, rounded up to a multiple of 8. A vector carries the same four bytes of 16 blocks, so a

@@ -1,6 +1,6 @@
 // Panels from the sparse layouts in vector words: the same bytes as up_panel and down_panel of pack.cc give.
 //
-// Four vectors at a time are turned within their 16-byte parts, whose places in the panels are then those of four lanes.
+// Four vectors at a time are turned within their 16-byte parts, which are then four lanes of a panel each.
 
 namespace {
 
@@ -53,7 +53,7 @@ void up_panels_of(const SparseExpert& expert, int first, int count, uint8_t* out
   }
 }
 
-// The panels that vector `vector` of every neuron makes up: eight of Q4_0, their last four in the high nibbles, or four.
+// The panels that vector `vector` of every neuron makes up: four, or of Q4_0 eight, the last ones in high nibbles.
 template <bool nibbles>
 void down_vector(const SparseExpert& expert, int64_t vector, int count, int64_t panel_stride, uint8_t* out) {
   constexpr DType kType = nibbles ? DType::Q4_0 : DType::Q8_0;

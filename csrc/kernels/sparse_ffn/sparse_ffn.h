@@ -44,8 +44,8 @@ using SparsePanels = void (*)(const SparseExpert& expert, int first, int count, 
 constexpr int kPanelsTogether = 8;
 
 // Neurons [begin, end), multiples of 32. x: one token (T = 1), quantized. out (D) float32 is added to. scratch:
-// sparse_ffn_scratch floats. next: what will be read afterwards, or null; its first kilobytes are asked for. Returns the
-// number of active neurons in the range.
+// sparse_ffn_scratch floats. next: what will be read afterwards, or null; its first kilobytes are asked for. Returns
+// the number of active neurons in the range.
 using SparseFfn = int (*)(const SparseExpert& expert, int begin, int end, const Inputs& x, float weight, float* out,
                           float* scratch, const uint8_t* next);
 int64_t sparse_ffn_scratch(int hidden_size, int neurons);

@@ -221,7 +221,8 @@ void check_parts(const ExpertFile& file, const PositiveInput& x, float weight) {
   for (const IsaSparse& isa : runnable_sparse()) {
     GuardedScratch scratch(file.hidden, file.neurons);
     std::vector<float> whole(static_cast<size_t>(file.hidden)), parts(whole.size());
-    const int all = isa.function(file.packed(), 0, file.neurons, x.inputs(), weight, whole.data(), scratch.data(), file.groups.data());
+    const int all = isa.function(file.packed(), 0, file.neurons, x.inputs(), weight, whole.data(), scratch.data(),
+                                 file.groups.data());
     const int middle = file.neurons / 64 * 32;
     int sum = isa.function(file.packed(), 0, middle, x.inputs(), weight, parts.data(), scratch.data(), nullptr);
     sum += isa.function(file.packed(), middle, file.neurons, x.inputs(), weight, parts.data(), scratch.data(), nullptr);
