@@ -120,7 +120,7 @@ nb::dict bytes_read(const Model& model) {
       experts += e.gate.bytes() + e.up.bytes() + e.down.bytes();
       continue;
     }
-    experts += e.gate.bytes() + split_row_bytes(e.sparse.type, c.hidden_size) * e.sparse.neurons +
+    experts += e.gate.bytes() +
                neuron_group_bytes(e.sparse.type, c.hidden_size) * (e.sparse.neurons / 32);
   }
   if (c.num_experts) experts = experts / c.num_experts * c.num_experts_used;

@@ -34,6 +34,8 @@ constexpr Kernels kReference = {
     reference::store_key_value,
     reference::attention,
     reference::sparse_ffn,
+    reference::up_panels,
+    reference::down_panels,
     reference::dot_peak,
 };
 
@@ -56,6 +58,8 @@ constexpr Kernels kAvx2 = {
     avx2::store_key_value,
     avx2::attention,
     avx2::sparse_ffn,
+    avx2::up_panels,
+    avx2::down_panels,
     avx2::dot_peak,
 };
 #endif
@@ -79,6 +83,8 @@ constexpr Kernels kAvx512Vnni = {
     avx512_vnni::store_key_value,
     avx512_vnni::attention,
     avx512_vnni::sparse_ffn,
+    avx512_vnni::up_panels,
+    avx512_vnni::down_panels,
     avx512_vnni::dot_peak,
 };
 #endif
@@ -102,6 +108,8 @@ constexpr Kernels kNeonDotprod = {
     neon_dotprod::store_key_value,
     neon_dotprod::attention,
     neon_dotprod::sparse_ffn,
+    neon_dotprod::up_panels,
+    neon_dotprod::down_panels,
     neon_dotprod::dot_peak,
 };
 #endif

@@ -23,6 +23,7 @@ struct Kernels {
   StoreKeyValue store_key_value;
   Attention attention;
   SparseFfn sparse_ffn;
+  SparsePanels up_panels, down_panels;
   DotPeak dot_peak;
 };
 

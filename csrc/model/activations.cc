@@ -25,14 +25,14 @@ void take_experts(Arena& arena, const ModelConfig& c, int threads, Activations& 
   a.gathered = take_rows(arena, a.chunk, c.hidden_size);
   a.hidden = take_rows(arena, a.chunk, neurons);
   const int64_t scratch = sparse_ffn_scratch(c.hidden_size, c.expert_intermediate_size);
-  const int64_t panel = panel_bytes(DType::F32, std::max(hidden, neurons));
+  const int64_t panels = kPanelsTogether * panel_bytes(DType::Q8_0, std::max(hidden, neurons));
   for (int thread = 0; thread < threads; ++thread) {
     a.expert_order.push_back(arena.take<int32_t>(places));
     a.expert_begin.push_back(arena.take<int32_t>(c.num_experts + 1));
     a.expert_sum.push_back(arena.take<float>(static_cast<int64_t>(kSparseTokens) * hidden));
     a.expert_scratch.push_back(arena.take<float>(scratch));
-    a.panel.push_back(arena.take<uint8_t>(panel));
-    a.panel_output.push_back(arena.take<float>(static_cast<int64_t>(a.chunk) * kPanelRows));
+    a.panels.push_back(arena.take<uint8_t>(panels));
+    a.panel_output.push_back(arena.take<float>(static_cast<int64_t>(a.chunk) * kPanelsTogether * kPanelRows));
   }
 }
 

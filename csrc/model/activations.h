@@ -52,8 +52,8 @@ struct Activations {
   std::vector<int32_t*> expert_begin;  // thread -> [E + 1]
   std::vector<float*> expert_sum;      // thread -> [kSparseTokens, D]
   std::vector<float*> expert_scratch;  // thread -> sparse_ffn_scratch
-  std::vector<uint8_t*> panel;         // thread -> one repacked panel
-  std::vector<float*> panel_output;    // thread -> [T, 16]
+  std::vector<uint8_t*> panels;        // thread -> kPanelsTogether repacked panels
+  std::vector<float*> panel_output;    // thread -> [T, 16 kPanelsTogether]
   RowBuffer gathered{};                // [T, D] inputs of one expert
   RowBuffer hidden{};                  // [T, F] h of one expert
   int32_t* lane = nullptr;             // [T] which text a token belongs to

@@ -46,13 +46,18 @@ void run_sparse(Worker& w, int layer) {
   const Share share = share_of(c.expert_intermediate_size / 32, w.thread, p.pool.size);
   float* sum = p.activations.expert_sum[w.thread];
   std::memset(sum, 0, sizeof(float) * p.count * hidden);
+  const auto gate_at = [&](int index) {
+    const Matrix& gate = expert(p.weights, layer, index).gate;
+    return gate.data + share.begin * (32 / kPanelRows) * gate.bytes_per_panel;
+  };
   int64_t active = 0;
   for (int t = 0; t < p.count; ++t) {
     const Inputs x = inputs_of(w.rows, t, 1, c.hidden_size);
     for (int k = t * used; k < (t + 1) * used; ++k) {
+      const uint8_t* next = k + 1 < p.count * used ? gate_at(choice.experts[k + 1]) : nullptr;
       active += p.kernels.sparse_ffn(expert(p.weights, layer, choice.experts[k]).sparse, share.begin * 32,
                                      share.end * 32, x, choice.weights[k], sum + static_cast<int64_t>(t) * hidden,
-                                     p.activations.expert_scratch[w.thread]);
+                                     p.activations.expert_scratch[w.thread], next);
     }
   }
   if (p.profile && w.thread == 0) {
@@ -81,23 +86,12 @@ void sort_by_expert(Worker& w, const Choice& choice) {
   begin[0] = 0;
 }
 
-void copy_row(const RowBuffer& from, int source, const RowBuffer& to, int target, int cols) {
+void copy_row(const RowBuffer& from, int source, const RowBuffer& to, int target, int cols, bool with_values) {
   const int64_t a = static_cast<int64_t>(source) * cols, b = static_cast<int64_t>(target) * cols;
-  std::memcpy(to.values + b, from.values + a, sizeof(float) * cols);
+  if (with_values) std::memcpy(to.values + b, from.values + a, sizeof(float) * cols);
   std::memcpy(to.q + b, from.q + a, cols);
   std::memcpy(to.scale + b / 32, from.scale + a / 32, sizeof(float) * (cols / 32));
   std::memcpy(to.sum + b / 16, from.sum + a / 16, sizeof(int32_t) * (cols / 16));
-}
-
-// One panel of up or down, repacked when the expert lies in the sparse layouts.
-const uint8_t* panel_at(Worker& w, const Expert& e, bool is_up, int panel) {
-  uint8_t* window = w.pass.activations.panel[w.thread];
-  if (!e.is_sparse) {
-    const Matrix& m = is_up ? e.up : e.down;
-    return m.data + panel * m.bytes_per_panel;
-  }
-  is_up ? up_panel(e.sparse, panel, window) : down_panel(e.sparse, panel, window);
-  return window;
 }
 
 // h of `tokens` gathered rows: gate and up of this thread's panels of neurons, then int8 of its rows.
@@ -105,24 +99,34 @@ void hidden_rows(Worker& w, const Expert& e, int tokens) {
   const Pass& p = w.pass;
   const Activations& a = p.activations;
   const int neurons = p.config.expert_intermediate_size, stride = padded(neurons);
-  const Matmul up = e.is_sparse ? e.gate.matmul : e.up.matmul;
   const Inputs x = inputs_of(a.gathered, 0, tokens, p.config.hidden_size);
   const Share panels = share_of(e.gate.panels, w.thread, p.pool.size);
-  for (int panel = panels.begin; panel < panels.end; ++panel) {
-    const int at = panel * kPanelRows;
-    e.gate.matmul(e.gate.data + panel * e.gate.bytes_per_panel, 1, x, a.gate + at, stride);
-    up(panel_at(w, e, true, panel), 1, x, a.up + at, stride);
-    for (int i = 0; i < tokens; ++i) {
-      float* gate = a.gate + static_cast<int64_t>(i) * stride + at;
-      p.kernels.relu_mul(gate, a.up + static_cast<int64_t>(i) * stride + at, kPanelRows, gate);
+  const int first = panels.begin * kPanelRows, count = panels.end - panels.begin;
+  if (count > 0) {
+    e.gate.matmul(e.gate.data + panels.begin * e.gate.bytes_per_panel, count, x, a.gate + first, stride);
+    if (!e.is_sparse) {
+      e.up.matmul(e.up.data + panels.begin * e.up.bytes_per_panel, count, x, a.up + first, stride);
     }
+    for (int panel = panels.begin; e.is_sparse && panel < panels.end; panel += kPanelsTogether) {
+      const int some = std::min(kPanelsTogether, panels.end - panel);
+      p.kernels.up_panels(e.sparse, panel, some, a.panels[w.thread]);
+      e.gate.matmul(a.panels[w.thread], some, x, a.up + panel * kPanelRows, stride);
+    }
+  }
+  for (int i = 0; i < tokens && count > 0; ++i) {
+    const int64_t at = static_cast<int64_t>(i) * stride + first;
+    p.kernels.relu_mul(a.gate + at, a.up + at, count * kPanelRows, a.gate + at);
   }
   barrier(p.pool);
   const Share rows = share_of(tokens, w.thread, p.pool.size);
   for (int i = rows.begin; i < rows.end; ++i) {
+    const float* h = a.gate + static_cast<int64_t>(i) * stride;
     const int64_t at = static_cast<int64_t>(i) * neurons;
-    std::memcpy(a.hidden.values + at, a.gate + static_cast<int64_t>(i) * stride, sizeof(float) * neurons);
-    if (neurons % 32 == 0) quantize_row(p.kernels, a.hidden, i, neurons);
+    if (e.is_sparse || e.down.is_quantized()) {
+      p.kernels.quantize(h, neurons, a.hidden.q + at, a.hidden.scale + at / 32, a.hidden.sum + at / 16);
+    } else {
+      std::memcpy(a.hidden.values + at, h, sizeof(float) * neurons);
+    }
   }
   barrier(p.pool);
 }
@@ -130,17 +134,23 @@ void hidden_rows(Worker& w, const Expert& e, int tokens) {
 void add_outputs(Worker& w, const Expert& e, const Choice& choice, const int32_t* places, int tokens) {
   const Pass& p = w.pass;
   const ModelConfig& c = p.config;
-  const Matmul down = e.is_sparse ? e.gate.matmul : e.down.matmul;
   const Inputs h = inputs_of(p.activations.hidden, 0, tokens, c.expert_intermediate_size);
-  const int hidden = padded(c.hidden_size);
+  const int hidden = padded(c.hidden_size), panels = panels_of(c.hidden_size);
   float* y = p.activations.panel_output[w.thread];
-  const Share panels = share_of(panels_of(c.hidden_size), w.thread, p.pool.size);
-  for (int panel = panels.begin; panel < panels.end; ++panel) {
-    down(panel_at(w, e, false, panel), 1, h, y, kPanelRows);
+  const Share share = share_of((panels + kPanelsTogether - 1) / kPanelsTogether, w.thread, p.pool.size);
+  for (int first = share.begin * kPanelsTogether; first < share.end * kPanelsTogether; first += kPanelsTogether) {
+    const int some = std::min(kPanelsTogether, panels - first), rows = some * kPanelRows;
+    if (e.is_sparse) {
+      uint8_t* window = p.activations.panels[w.thread];
+      p.kernels.down_panels(e.sparse, first, some, window);
+      e.gate.matmul(window, some, h, y, rows);
+    } else {
+      e.down.matmul(e.down.data + first * e.down.bytes_per_panel, some, h, y, rows);
+    }
     for (int i = 0; i < tokens; ++i) {
       const int64_t token = places[i] / c.num_experts_used;
-      p.kernels.add_scaled(y + i * kPanelRows, choice.weights[places[i]], kPanelRows,
-                           p.activations.block + token * hidden + panel * kPanelRows);
+      p.kernels.add_scaled(y + i * rows, choice.weights[places[i]], rows,
+                           p.activations.block + token * hidden + first * kPanelRows);
     }
   }
 }
@@ -163,8 +173,9 @@ void run_grouped(Worker& w, int layer) {
     const int32_t* places = p.activations.expert_order[w.thread] + begin[index];
     const Expert& e = expert(p.weights, layer, index);
     const Share rows = share_of(tokens, w.thread, p.pool.size);
+    const bool with_values = !e.is_sparse && !(e.gate.is_quantized() && e.up.is_quantized());
     for (int i = rows.begin; i < rows.end; ++i) {
-      copy_row(w.rows, places[i] / c.num_experts_used, p.activations.gathered, i, c.hidden_size);
+      copy_row(w.rows, places[i] / c.num_experts_used, p.activations.gathered, i, c.hidden_size, with_values);
     }
     barrier(p.pool);
     hidden_rows(w, e, tokens);

@@ -15,7 +15,7 @@ namespace {
 
 // A piece of the file and where it goes. Jobs are small, so that threads share them evenly and windows stay small.
 struct Job {
-  enum Kind { Panels, Floats, SplitRows, NeuronGroups } kind;
+  enum Kind { Panels, Floats, ExpertUp, ExpertDown } kind;
   const TensorInfo* tensor;
   int64_t from;       // byte of the tensor's data
   int64_t row_bytes;  // of the file
@@ -91,13 +91,12 @@ Expert plan_expert(Planner& plan, const std::string& block, int index) {
     e.down = matrix_rows(plan, down, static_cast<int64_t>(index) * hidden, hidden, neurons);
     return e;
   }
-  uint8_t* rows = plan.arena.take<uint8_t>(split_row_bytes(up.type, hidden) * neurons);
   uint8_t* groups = plan.arena.take<uint8_t>(neuron_group_bytes(down.type, hidden) * (neurons / 32));
-  e.sparse = {gate.type, e.gate.data, rows, groups, hidden, neurons};
-  if (rows) {
+  e.sparse = {gate.type, e.gate.data, groups, hidden, neurons};
+  if (groups) {
     const int64_t up_stride = row_bytes(up.type, hidden), down_stride = row_bytes(down.type, neurons);
-    plan.jobs.push_back({Job::SplitRows, &up, index * neurons * up_stride, up_stride, neurons, hidden, rows});
-    plan.jobs.push_back({Job::NeuronGroups, &down, index * hidden * down_stride, down_stride, hidden, neurons, groups});
+    plan.jobs.push_back({Job::ExpertUp, &up, index * neurons * up_stride, up_stride, neurons, hidden, groups});
+    plan.jobs.push_back({Job::ExpertDown, &down, index * hidden * down_stride, down_stride, hidden, neurons, groups});
   }
   return e;
 }
@@ -177,15 +176,14 @@ void carry_out(const Job& job, const uint8_t* bytes) {
       return;
     }
     case Job::Floats: unpack_floats(type, bytes, job.cols, reinterpret_cast<float*>(job.to)); return;
-    case Job::SplitRows:
+    case Job::ExpertUp:
       for (int row = 0; row < job.rows; ++row) {
-        pack_split_row(type, bytes + row * job.row_bytes, job.cols, job.to + row * split_row_bytes(type, job.cols));
+        pack_up(type, bytes + row * job.row_bytes, row, job.cols, job.to);
       }
       return;
-    case Job::NeuronGroups:
+    case Job::ExpertDown:
       for (int block = 0; block < job.cols / 32; ++block) {
-        uint8_t* to = job.to + block * neuron_group_bytes(type, job.rows);
-        pack_neuron_group(type, bytes, job.row_bytes, block, job.rows, to);
+        pack_down(type, bytes, job.row_bytes, block, job.rows, job.to);
       }
       return;
   }

@@ -1,11 +1,14 @@
-// One sparse expert in vector words, bound by memory: rows that will be needed are known early and asked for early.
+// One sparse expert in vector words, bound by memory: neurons that will be needed are known early and asked for early.
 //
 // h becomes int8 in blocks of 32 as it does before a dense product, by the same function: both ways round alike. A
 // neuron whose int8 is zero adds nothing to its group, and its `down` is not read either.
 
 namespace {
 
-constexpr int kRowsAhead = 8;  // `up` rows asked for in advance
+// Neurons between the one that is worked on and the one that is being asked for; lines asked for with a row of up and
+// with a vector of down, which together make up what a group of half-active neurons needs.
+constexpr int kLeastAhead = 4, kMostAhead = 24;
+constexpr int kLinesInUp = 12, kLinesInDown = 16;
 
 struct SparseScratch {
   float* h;          // (count) the gate's values, then h; zero for neurons that are off
@@ -101,18 +104,6 @@ int list_active(float* h, int64_t count, int32_t* active) {
   return found;
 }
 
-template <bool nibbles>
-void multiply_up(const uint8_t* rows, int64_t hidden_size, int found, const SparseScratch& s) {
-  const int64_t lanes = split_lanes(hidden_size);
-  const int64_t bytes = lanes * (nibbles ? 16 : 32) + (lanes + 15) / 16 * 32;
-  for (int i = 0; i < kRowsAhead && i < found; ++i) prefetch_bytes(rows + s.active[i] * bytes, bytes);
-  for (int i = 0; i < found; ++i) {
-    if (i + kRowsAhead < found) prefetch_bytes(rows + s.active[i + kRowsAhead] * bytes, bytes);
-    const int32_t n = s.active[i];
-    s.h[n] *= split_dot<nibbles>(rows + n * bytes, lanes, s);
-  }
-}
-
 // The neurons of a group that count, rounded up to fours by repeats with h = 0.
 struct ActiveGroup {
   const uint8_t* neurons[kGroupNeurons];
@@ -127,7 +118,7 @@ template <bool nibbles>
 void gather_group(const uint8_t* group, int64_t hidden_size, int64_t index, float weight, const SparseScratch& s,
                   ActiveGroup& active) {
   constexpr DType kType = nibbles ? DType::Q4_0 : DType::Q8_0;
-  const int64_t bytes = neuron_bytes(kType, hidden_size);
+  const int64_t bytes = neuron_stride(kType, hidden_size);
   const int8_t* h = s.h_q + index * kGroupNeurons;
   int found = 0;
   for (int n = 0; n < kGroupNeurons; ++n) {
@@ -181,25 +172,54 @@ DOTORI_INLINE void sum_neurons(const ActiveGroup& group, int64_t at, int32_t* to
   }
 }
 
-// Asks for what the vector at byte `at` of a group needs.
+// What will be read, in its order: the active neurons from the first group on, then `next`. A core waits for some
+// thirty lines at a time; asking for more blocks it, and asking for none leaves memory idle. So a few lines are asked
+// for between all pieces of work.
+struct Ahead {
+  const uint8_t* groups;
+  const int32_t* active;
+  int found;
+  const uint8_t* next;  // or null
+  int index;          // the neuron of `active` that is being asked for
+  const uint8_t* at;  // what comes next of it
+  const uint8_t* end;
+};
+
 template <bool nibbles>
-DOTORI_INLINE void prefetch_vector(const ActiveGroup& group, int64_t at) {
-  constexpr int64_t kScaleLines = nibbles ? 4 : 2;
-  for (int i = 0; i < group.count; ++i) prefetch(group.neurons[i] + at);
-  for (int64_t line = 0; line < kScaleLines; ++line) prefetch(group.scales + at * (nibbles ? 2 : 1) + 32 * line);
+DOTORI_INLINE void begin_piece(Ahead& a, int64_t hidden_size) {
+  constexpr DType kType = nibbles ? DType::Q4_0 : DType::Q8_0;
+  const int64_t bytes = neuron_stride(kType, hidden_size);
+  if (a.index < a.found) {
+    a.at = a.groups + split_row_at(kType, hidden_size, a.active[a.index]) - neuron_bytes(kType, hidden_size);
+  } else {
+    a.at = a.next ? a.next + (a.index - a.found) * bytes : a.groups;
+  }
+  a.end = a.at + bytes;
 }
 
-// out += the group's share; meanwhile asks for the next group.
 template <bool nibbles>
-void add_group(const ActiveGroup& group, const ActiveGroup& next, int64_t hidden_size, float* out) {
+DOTORI_INLINE void ask_for(Ahead& a, int lines, int64_t hidden_size) {
+  for (int line = 0; line < lines; ++line, a.at += 64) {
+    if (a.at >= a.end) {
+      ++a.index;
+      begin_piece<nibbles>(a, hidden_size);
+    }
+    prefetch(a.at);
+  }
+}
+
+// out += the group's share; meanwhile asks for the scales of the next group, which stand where `next` says, and on.
+template <bool nibbles>
+void add_group(const ActiveGroup& group, const uint16_t* next, Ahead& ahead, int done, int64_t hidden_size,
+               float* out) {
   constexpr int64_t kDimensions = nibbles ? 128 : 64;
   const F factor = f_all(group.factor);
   const I start = i_all(group.start);
   for (int64_t begin = 0; begin < hidden_size; begin += kDimensions) {
-    const int64_t at = begin / kDimensions * 64;
-    if (next.count > 0) prefetch_vector<nibbles>(next, at);
+    for (int64_t line = 0; line < kDimensions; line += 32) prefetch(next + begin + line);
+    if (ahead.index - done < kMostAhead) ask_for<nibbles>(ahead, kLinesInDown, hidden_size);
     alignas(64) int32_t totals[kDimensions];
-    sum_neurons<nibbles>(group, at, totals);
+    sum_neurons<nibbles>(group, begin / kDimensions * 64, totals);
     const int64_t count = hidden_size - begin < kDimensions ? hidden_size - begin : kDimensions;
     for (int64_t d = 0; d < count; d += 16) {
       const F scale = f_mul(f_load_f16(group.scales + begin + d), factor);
@@ -209,32 +229,39 @@ void add_group(const ActiveGroup& group, const ActiveGroup& next, int64_t hidden
   }
 }
 
+// One group after another, up and then down: a neuron's down is near when its up has been read.
 template <bool nibbles>
-void multiply_down(const uint8_t* groups, int64_t hidden_size, int64_t count, float weight, const SparseScratch& s,
-                   float* out) {
-  const int64_t bytes = neuron_group_bytes(nibbles ? DType::Q4_0 : DType::Q8_0, hidden_size);
-  ActiveGroup pair[2];
-  int current = 0;
-  pair[current].count = 0;
-  for (int64_t index = 0; index <= count; ++index) {
-    ActiveGroup& next = pair[1 - current];
-    next.count = 0;
-    if (index < count) {
-      gather_group<nibbles>(groups + index * bytes, hidden_size, index, weight, s, next);
-      if (next.count == 0) continue;
+void multiply_groups(Ahead ahead, int64_t hidden_size, int64_t count, float weight, const SparseScratch& s,
+                     float* out) {
+  constexpr DType kType = nibbles ? DType::Q4_0 : DType::Q8_0;
+  const int64_t lanes = split_lanes(hidden_size), bytes = group_bytes(kType, hidden_size);
+  const int64_t scales_at = group_scales_at(kType, hidden_size);
+  ActiveGroup group;
+  begin_piece<nibbles>(ahead, hidden_size);
+  prefetch_bytes(ahead.groups + scales_at, 2 * hidden_size);
+  int i = 0;
+  for (int64_t index = 0; index < count; ++index) {
+    const int before = i;
+    for (; i < ahead.found && ahead.active[i] < (index + 1) * kGroupNeurons; ++i) {
+      while (ahead.index < i + kLeastAhead) ask_for<nibbles>(ahead, 8, hidden_size);
+      if (ahead.index < i + kMostAhead) ask_for<nibbles>(ahead, kLinesInUp, hidden_size);
+      const int32_t n = ahead.active[i];
+      s.h[n] *= split_dot<nibbles>(ahead.groups + split_row_at(kType, hidden_size, n), lanes, s);
     }
-    if (pair[current].count > 0) {
-      add_group<nibbles>(pair[current], next, hidden_size, out);
-    } else if (next.count > 0) {
-      for (int64_t at = 0; at < hidden_size / (nibbles ? 2 : 1); at += 64) prefetch_vector<nibbles>(next, at);
-    }
-    current = 1 - current;
+    if (i == before) continue;
+    const int64_t at = index * kGroupNeurons;
+    quantize(s.h + at, kGroupNeurons, s.h_q + at, s.h_scale + index, s.h_sum + 2 * index);
+    const uint8_t* here = ahead.groups + index * bytes;
+    gather_group<nibbles>(here, hidden_size, index, weight, s, group);
+    const uint8_t* next = here + scales_at + (index + 1 < count ? bytes : 0);
+    const auto* next_scales = reinterpret_cast<const uint16_t*>(next);
+    if (group.count > 0) add_group<nibbles>(group, next_scales, ahead, i, hidden_size, out);
   }
 }
 
 template <bool nibbles>
 int multiply_expert(const SparseExpert& expert, int begin, int end, const Inputs& x, float weight, float* out,
-                    float* scratch) {
+                    float* scratch, const uint8_t* next) {
   constexpr DType kType = nibbles ? DType::Q4_0 : DType::Q8_0;
   const int64_t hidden = expert.hidden_size, count = end - begin;
   const SparseScratch s = divide_scratch(scratch, hidden, count);
@@ -243,17 +270,16 @@ int multiply_expert(const SparseExpert& expert, int begin, int end, const Inputs
   const int found = list_active(s.h, count, s.active);
   if (found == 0) return 0;
   lay_inputs<nibbles>(x, s);
-  multiply_up<nibbles>(expert.up + begin * split_row_bytes(kType, hidden), hidden, found, s);
-  quantize(s.h, static_cast<int>(count), s.h_q, s.h_scale, s.h_sum);
-  multiply_down<nibbles>(expert.down + begin / kGroupNeurons * neuron_group_bytes(kType, hidden), hidden,
-                         count / kGroupNeurons, weight, s, out);
+  const uint8_t* groups = expert.groups + begin / kGroupNeurons * group_bytes(kType, hidden);
+  const Ahead ahead{groups, s.active, found, next, 0, nullptr, nullptr};
+  multiply_groups<nibbles>(ahead, hidden, count / kGroupNeurons, weight, s, out);
   return found;
 }
 
 }  // namespace
 
 int sparse_ffn(const SparseExpert& expert, int begin, int end, const Inputs& x, float weight, float* out,
-               float* scratch) {
-  if (expert.type == DType::Q4_0) return multiply_expert<true>(expert, begin, end, x, weight, out, scratch);
-  return multiply_expert<false>(expert, begin, end, x, weight, out, scratch);
+               float* scratch, const uint8_t* next) {
+  if (expert.type == DType::Q4_0) return multiply_expert<true>(expert, begin, end, x, weight, out, scratch, next);
+  return multiply_expert<false>(expert, begin, end, x, weight, out, scratch, next);
 }

@@ -54,7 +54,7 @@ void put_nibbles(const uint8_t* const (&blocks)[8], uint8_t* out, int64_t neuron
 // blocks: rows of one column of blocks.
 void pack_group_q4_0(const uint8_t* blocks, int64_t row_stride, int64_t hidden_size, uint8_t* out) {
   static const uint8_t kAbsent[16] = {};
-  const int64_t stride = neuron_bytes(DType::Q4_0, hidden_size);
+  const int64_t stride = neuron_stride(DType::Q4_0, hidden_size);
   for (int64_t begin = 0; begin < hidden_size; begin += 128) {
     for (int64_t l = 0; l < 64; l += 4) {
       const uint8_t* places[8];
@@ -69,6 +69,7 @@ void pack_group_q4_0(const uint8_t* blocks, int64_t row_stride, int64_t hidden_s
 }
 
 void pack_group_q8_0(const uint8_t* blocks, int64_t row_stride, int64_t hidden_size, uint8_t* out) {
+  const int64_t stride = neuron_stride(DType::Q8_0, hidden_size);
   for (int64_t dimension = 0; dimension < hidden_size; dimension += 4) {
     const uint8_t* from = blocks + dimension * row_stride + 2;
     uint8_t* to = out + dimension / 64 * 64 + dimension_byte(dimension % 64);
@@ -76,7 +77,7 @@ void pack_group_q8_0(const uint8_t* blocks, int64_t row_stride, int64_t hidden_s
       uint32_t four[4];
       for (int i = 0; i < 4; ++i) four[i] = dword_at(from + i * row_stride + neuron) ^ kHighestBits;
       transpose_bytes(four);
-      for (int i = 0; i < 4; ++i) put_dword(to + (neuron + i) * hidden_size, four[i]);
+      for (int i = 0; i < 4; ++i) put_dword(to + (neuron + i) * stride, four[i]);
     }
   }
 }
@@ -104,18 +105,14 @@ void clear_absent_scales(int64_t blocks, int body_bytes, uint8_t* panel) {
 
 }  // namespace
 
-int64_t split_row_bytes(DType type, int64_t cols) {
-  return split_scales_at(type, cols) + (split_lanes(cols) + 15) / 16 * 32;
-}
+int64_t neuron_group_bytes(DType type, int64_t hidden_size) { return group_bytes(type, hidden_size); }
 
-int64_t neuron_group_bytes(DType type, int64_t hidden_size) {
-  return group_scales_at(type, hidden_size) + 2 * hidden_size;
-}
-
-void pack_split_row(DType type, const uint8_t* row, int64_t cols, uint8_t* out) {
+void pack_up(DType type, const uint8_t* row, int neuron, int64_t hidden_size, uint8_t* groups) {
+  uint8_t* out = groups + split_row_at(type, hidden_size, neuron);
+  const int64_t cols = hidden_size;
   const int64_t blocks = cols / 32, lanes = split_lanes(cols), dwords = lane_bytes(type) / 4;
   const uint32_t turned = type == DType::Q8_0 ? kHighestBits : 0;
-  if (blocks % 16 != 0) std::memset(out, 0, static_cast<size_t>(split_row_bytes(type, cols)));
+  if (blocks % 16 != 0) std::memset(out, 0, static_cast<size_t>(split_bytes(type, cols)));
   uint8_t* scales = out + split_scales_at(type, cols);
   for (int64_t block = 0; block < blocks; ++block) {
     const uint8_t* from = row + block * block_size(type).bytes;
@@ -126,8 +123,8 @@ void pack_split_row(DType type, const uint8_t* row, int64_t cols, uint8_t* out) 
   }
 }
 
-void pack_neuron_group(DType type, const uint8_t* rows, int64_t row_stride, int block, int64_t hidden_size,
-                       uint8_t* out) {
+void pack_down(DType type, const uint8_t* rows, int64_t row_stride, int block, int64_t hidden_size, uint8_t* groups) {
+  uint8_t* out = groups + block * group_bytes(type, hidden_size);
   const uint8_t* blocks = rows + static_cast<int64_t>(block) * block_size(type).bytes;
   uint8_t* scales = out + group_scales_at(type, hidden_size);
   for (int64_t dimension = 0; dimension < hidden_size; ++dimension) {
@@ -138,13 +135,13 @@ void pack_neuron_group(DType type, const uint8_t* rows, int64_t row_stride, int 
 }
 
 // A panel's vector j has in lane r what the split row r has in a lane of its vector j: 16 x 16 dwords change places.
-void up_panel(const SparseExpert& expert, int panel, uint8_t* out) {
+void up_panel(const SparseExpert& expert, int panel, int first_block, uint8_t* out) {
   const DType type = expert.type;
   const int64_t cols = expert.hidden_size, blocks = cols / 32, lanes = split_lanes(cols), dwords = lane_bytes(type) / 4;
-  const int64_t stride = split_row_bytes(type, cols), scales = split_scales_at(type, cols);
+  const int64_t stride = neuron_stride(type, cols), scales = split_scales_at(type, cols);
   const int body_bytes = type == DType::Q4_0 ? kQ4_0Body : kQ8_0Body;
-  const uint8_t* rows = expert.up + static_cast<int64_t>(panel) * kPanelRows * stride;
-  for (int64_t block = 0; block < blocks; ++block) {
+  const uint8_t* rows = expert.groups + split_row_at(type, cols, static_cast<int64_t>(panel) * kPanelRows);
+  for (int64_t block = first_block; block < blocks; ++block) {
     const int64_t lane = block / 16 * 16, vector_stride = split_stride(lanes, lane);
     const uint8_t* from = rows + lane * lane_bytes(type) + block % 16 * 4;
     uint8_t* body = out + body_at(block, body_bytes);
@@ -165,13 +162,13 @@ void down_panel(const SparseExpert& expert, int panel, uint8_t* out) {
   const DType type = expert.type;
   const int64_t hidden = expert.hidden_size, blocks = expert.neurons / kGroupNeurons;
   const int64_t first = static_cast<int64_t>(panel) * kPanelRows;
-  const int64_t stride = neuron_bytes(type, hidden), group_bytes = neuron_group_bytes(type, hidden);
+  const int64_t stride = neuron_stride(type, hidden), whole = group_bytes(type, hidden);
   const bool nibbles = type == DType::Q4_0;
   const int body_bytes = nibbles ? kQ4_0Body : kQ8_0Body;
   const int64_t vector = nibbles ? first / 128 : first / 64;
   const int shift = nibbles && first % 128 >= 64 ? 4 : 0;
   for (int64_t block = 0; block < blocks; ++block) {
-    const uint8_t* group = expert.down + block * group_bytes;
+    const uint8_t* group = expert.groups + block * whole;
     const uint8_t* from = group + 64 * vector + dimension_byte(first % 64);
     uint8_t* body = out + body_at(block, body_bytes);
     std::memcpy(out + scales_at(block, body_bytes), group + group_scales_at(type, hidden) + 2 * first, kScaleBytes);

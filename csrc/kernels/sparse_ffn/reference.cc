@@ -10,7 +10,7 @@ namespace {
 double f16_at(const uint8_t* at) { return f16_to_f32(static_cast<uint16_t>(at[0] | at[1] << 8)); }
 
 double up_weight(const SparseExpert& e, int64_t neuron, int64_t column) {
-  const uint8_t* row = e.up + neuron * split_row_bytes(e.type, e.hidden_size);
+  const uint8_t* row = e.groups + split_row_at(e.type, e.hidden_size, neuron);
   const int64_t lanes = split_lanes(e.hidden_size), block = column / 32, lane = block / 16 * 16, l = column % 32;
   const double scale = f16_at(row + split_scales_at(e.type, e.hidden_size) + 2 * block);
   const uint8_t* vectors = row + lane * lane_bytes(e.type) + block % 16 * 4;
@@ -21,9 +21,9 @@ double up_weight(const SparseExpert& e, int64_t neuron, int64_t column) {
 }
 
 double down_weight(const SparseExpert& e, int64_t neuron, int64_t dimension) {
-  const uint8_t* group = e.down + neuron / kGroupNeurons * neuron_group_bytes(e.type, e.hidden_size);
+  const uint8_t* group = e.groups + neuron / kGroupNeurons * group_bytes(e.type, e.hidden_size);
   const double scale = f16_at(group + group_scales_at(e.type, e.hidden_size) + 2 * dimension);
-  const uint8_t* bytes = group + neuron % kGroupNeurons * neuron_bytes(e.type, e.hidden_size);
+  const uint8_t* bytes = group + neuron % kGroupNeurons * neuron_stride(e.type, e.hidden_size);
   const int64_t place = dimension_byte(dimension % 64);
   if (e.type == DType::Q8_0) return scale * (bytes[dimension / 64 * 64 + place] - 128);
   const int byte = bytes[dimension / 128 * 64 + place];
@@ -33,7 +33,7 @@ double down_weight(const SparseExpert& e, int64_t neuron, int64_t dimension) {
 }  // namespace
 
 int sparse_ffn(const SparseExpert& expert, int begin, int end, const Inputs& x, float weight, float* out,
-               float* scratch) {
+               float* scratch, const uint8_t*) {
   const int64_t count = end - begin;
   const uint8_t* panels = expert.gate + begin / kPanelRows * panel_bytes(expert.type, expert.hidden_size);
   float* h = scratch;
@@ -66,6 +66,16 @@ int sparse_ffn(const SparseExpert& expert, int begin, int end, const Inputs& x, 
     }
   }
   return active;
+}
+
+void up_panels(const SparseExpert& expert, int first, int count, uint8_t* out) {
+  const int64_t bytes = panel_bytes(expert.type, expert.hidden_size);
+  for (int p = 0; p < count; ++p) up_panel(expert, first + p, 0, out + p * bytes);
+}
+
+void down_panels(const SparseExpert& expert, int first, int count, uint8_t* out) {
+  const int64_t bytes = panel_bytes(expert.type, expert.neurons);
+  for (int p = 0; p < count; ++p) down_panel(expert, first + p, out + p * bytes);
 }
 
 }  // namespace dotori::reference

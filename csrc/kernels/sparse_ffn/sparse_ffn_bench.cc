@@ -38,9 +38,9 @@ void fill_scales(uint8_t* at, int64_t count) {
 }
 
 Experts make_experts(DType type, uint8_t* data) {
-  const int64_t gate = kNeurons / 16 * panel_bytes(type, kHidden), row = split_row_bytes(type, kHidden);
-  const int64_t group = neuron_group_bytes(type, kHidden), lanes = split_lanes(kHidden);
-  Experts experts{type, {}, data, gate, gate + kNeurons * row + kNeurons / 32 * group};
+  const int64_t gate = kNeurons / 16 * panel_bytes(type, kHidden), lanes = split_lanes(kHidden);
+  const int64_t group = neuron_group_bytes(type, kHidden);
+  Experts experts{type, {}, data, gate, gate + kNeurons / 32 * group};
   Random random{31};
   for (int64_t at = 0; at + 4 <= kBytes; at += 4) {
     const uint32_t bits = random.bits();
@@ -49,10 +49,12 @@ Experts make_experts(DType type, uint8_t* data) {
   const int64_t body = type == DType::Q4_0 ? 256 : 512;
   for (uint8_t* at = data; at + experts.expert_bytes <= data + kBytes; at += experts.expert_bytes) {
     for (int64_t pair = 0; pair < gate; pair += 64 + 2 * body) fill_scales(at + pair, 32);
-    for (int n = 0; n < kNeurons; ++n) fill_scales(at + gate + n * row + split_scales_at(type, kHidden), lanes);
-    uint8_t* groups = at + gate + kNeurons * row;
+    uint8_t* groups = at + gate;
+    for (int n = 0; n < kNeurons; ++n) {
+      fill_scales(groups + split_row_at(type, kHidden, n) + split_scales_at(type, kHidden), lanes);
+    }
     for (int g = 0; g < kNeurons / 32; ++g) fill_scales(groups + g * group + group_scales_at(type, kHidden), kHidden);
-    experts.items.push_back({type, at, at + gate, groups, kHidden, kNeurons});
+    experts.items.push_back({type, at, groups, kHidden, kNeurons});
   }
   return experts;
 }
@@ -104,7 +106,7 @@ void measure(const IsaSparse& isa, const Experts& experts, double share, ThreadP
     for (int e = piece * per_piece; e < (piece + 1) * per_piece; ++e) {
       const SparseExpert& expert = experts.items[static_cast<size_t>(e)];
       state.active += isa.function(expert, 32 * groups.begin, 32 * groups.end, x.inputs(), 0.25f, state.out.data(),
-                                   state.scratch.data());
+                                   state.scratch.data(), nullptr);
     }
   };
   double best = 0.0, best_seconds = 1e9, total = 0.0;
@@ -118,8 +120,7 @@ void measure(const IsaSparse& isa, const Experts& experts, double share, ThreadP
     int64_t active = 0;
     for (const ThreadState& state : states) active += state.active;
     const double bytes = static_cast<double>(per_piece) * (experts.gate_bytes + kNeurons / 32 * 2 * kHidden) +
-                         static_cast<double>(active) * (split_row_bytes(experts.type, kHidden) +
-                                                        neuron_bytes(experts.type, kHidden));
+                         static_cast<double>(active) * neuron_stride(experts.type, kHidden);
     best = std::max(best, bytes / seconds / 1e9);
     best_seconds = std::min(best_seconds, seconds);
   }
@@ -140,35 +141,38 @@ double best_speed(double bytes, Round round) {
   return best;
 }
 
-void measure_packing(const Experts& experts) {
+void measure_packing(const IsaSparse& isa, const Experts& experts) {
   const DType type = experts.type;
-  std::vector<uint8_t> panel(static_cast<size_t>(std::max(panel_bytes(type, kHidden), panel_bytes(type, kNeurons))));
+  std::vector<uint8_t> panels(
+      static_cast<size_t>(kPanelsTogether * std::max(panel_bytes(type, kHidden), panel_bytes(type, kNeurons))));
   const double bytes = static_cast<double>(experts.gate_bytes);
   const double up = best_speed(bytes, [&](int turn) {
-    for (int p = 0; p < kNeurons / 16; ++p) up_panel(experts.items[static_cast<size_t>(turn)], p, panel.data());
+    for (int p = 0; p < kNeurons / 16; p += kPanelsTogether) {
+      isa.up_panels(experts.items[static_cast<size_t>(turn)], p, kPanelsTogether, panels.data());
+    }
   });
   const double down = best_speed(bytes, [&](int turn) {
-    for (int p = 0; p < kHidden / 16; ++p) down_panel(experts.items[static_cast<size_t>(turn)], p, panel.data());
+    for (int p = 0; p < kHidden / 16; p += kPanelsTogether) {
+      isa.down_panels(experts.items[static_cast<size_t>(turn)], p, kPanelsTogether, panels.data());
+    }
   });
   Random random{9};
   const std::vector<uint8_t> up_file = random_rows(type, kNeurons, kHidden, random);
   const std::vector<uint8_t> down_file = random_rows(type, kHidden, kNeurons, random);
   const double rows = best_speed(bytes, [&](int turn) {
-    uint8_t* to = const_cast<uint8_t*>(experts.items[static_cast<size_t>(turn)].up);
+    uint8_t* to = const_cast<uint8_t*>(experts.items[static_cast<size_t>(turn)].groups);
     for (int n = 0; n < kNeurons; ++n) {
-      pack_split_row(type, &up_file[static_cast<size_t>(n * row_bytes(type, kHidden))], kHidden,
-                     to + n * split_row_bytes(type, kHidden));
+      pack_up(type, &up_file[static_cast<size_t>(n * row_bytes(type, kHidden))], n, kHidden, to);
     }
   });
   const double groups = best_speed(bytes, [&](int turn) {
-    uint8_t* to = const_cast<uint8_t*>(experts.items[static_cast<size_t>(turn)].down);
+    uint8_t* to = const_cast<uint8_t*>(experts.items[static_cast<size_t>(turn)].groups);
     for (int g = 0; g < kNeurons / 32; ++g) {
-      pack_neuron_group(type, down_file.data(), row_bytes(type, kNeurons), g, kHidden,
-                        to + g * neuron_group_bytes(type, kHidden));
+      pack_down(type, down_file.data(), row_bytes(type, kNeurons), g, kHidden, to);
     }
   });
-  std::printf("%-4s up_panel %.1f, down_panel %.1f, pack_split_row %.1f, pack_neuron_group %.1f GB/s\n", name_of(type),
-              up, down, rows, groups);
+  std::printf("%-12s %-4s up_panels %.1f, down_panels %.1f, pack_up %.1f, pack_down %.1f GB/s\n",
+              isa.name, name_of(type), up, down, rows, groups);
 }
 
 }  // namespace
@@ -191,6 +195,8 @@ int main(int count, char** arguments) {
         measure(isa, experts, share, two);
       }
     }
-    measure_packing(experts);
+    for (const IsaSparse& isa : runnable_sparse()) {
+      if (wanted.empty() || wanted == isa.name) measure_packing(isa, experts);
+    }
   }
 }

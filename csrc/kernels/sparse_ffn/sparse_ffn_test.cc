@@ -2,6 +2,7 @@
 #include "kernels/sparse_ffn/sparse_ffn.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "kernels/sparse_ffn/layouts.h"
 #include "kernels/sparse_ffn/test_support.h"
@@ -15,7 +16,7 @@ struct ExpertFile {
   DType type;
   int hidden, neurons;
   std::vector<uint8_t> gate, up, down;  // (F, D), (F, D), (D, F)
-  std::vector<uint8_t> gate_panels, split_rows, groups;
+  std::vector<uint8_t> gate_panels, groups;
   std::vector<bool> on;
 
   ExpertFile(DType type_, int hidden_, int neurons_, double share, Random& random)
@@ -26,7 +27,6 @@ struct ExpertFile {
         up(random_rows(type_, neurons_, hidden_, random)),
         down(random_rows(type_, hidden_, neurons_, random)),
         gate_panels(static_cast<size_t>(neurons_ / 16 * panel_bytes(type_, hidden_)), 0xa5),
-        split_rows(static_cast<size_t>(neurons_ * split_row_bytes(type_, hidden_)), 0xa5),
         groups(static_cast<size_t>(neurons_ / 32 * neuron_group_bytes(type_, hidden_)), 0xa5),
         on(static_cast<size_t>(neurons_)) {
     for (int n = 0; n < neurons; ++n) set_gate(n, random.bits() < share * 0x1p32, random);
@@ -35,12 +35,10 @@ struct ExpertFile {
                  hidden, &gate_panels[static_cast<size_t>(panel * panel_bytes(type, hidden))]);
     }
     for (int n = 0; n < neurons; ++n) {
-      pack_split_row(type, &up[static_cast<size_t>(n * row_bytes(type, hidden))], hidden,
-                     &split_rows[static_cast<size_t>(n * split_row_bytes(type, hidden))]);
+      pack_up(type, &up[static_cast<size_t>(n * row_bytes(type, hidden))], n, hidden, groups.data());
     }
     for (int group = 0; group < neurons / 32; ++group) {
-      pack_neuron_group(type, down.data(), row_bytes(type, neurons), group, hidden,
-                        &groups[static_cast<size_t>(group * neuron_group_bytes(type, hidden))]);
+      pack_down(type, down.data(), row_bytes(type, neurons), group, hidden, groups.data());
     }
   }
 
@@ -60,25 +58,34 @@ struct ExpertFile {
     }
   }
 
-  SparseExpert packed() const { return {type, gate_panels.data(), split_rows.data(), groups.data(), hidden, neurons}; }
+  SparseExpert packed() const { return {type, gate_panels.data(), groups.data(), hidden, neurons}; }
 };
 
+// Panels from the sparse layouts are those that the file's rows give.
 void test_panels(const ExpertFile& file) {
   const SparseExpert expert = file.packed();
   const auto check = [&](const char* name, const std::vector<uint8_t>& rows, int row_count, int64_t cols,
-                         void (*repack)(const SparseExpert&, int, uint8_t*)) {
+                         SparsePanels repack) {
     const size_t bytes = static_cast<size_t>(panel_bytes(file.type, cols));
-    std::vector<uint8_t> expected(bytes), got(bytes);
-    for (int panel = 0; panel < row_count / 16; ++panel) {
+    std::vector<uint8_t> expected(bytes), got(kPanelsTogether * bytes + 1);
+    for (int first = 0; first < row_count / 16; first += kPanelsTogether) {
+      const int count = std::min(kPanelsTogether, row_count / 16 - first);
       std::fill(got.begin(), got.end(), 0x5a);
-      pack_panel(file.type, &rows[static_cast<size_t>(panel * 16 * row_bytes(file.type, cols))],
-                 row_bytes(file.type, cols), 16, cols, expected.data());
-      repack(expert, panel, got.data());
-      CHECK(got == expected, "%s %s panel %d of D %d F %d", name, name_of(file.type), panel, file.hidden, file.neurons);
+      repack(expert, first, count, got.data());
+      for (int p = 0; p < count; ++p) {
+        pack_panel(file.type, &rows[static_cast<size_t>((first + p) * 16 * row_bytes(file.type, cols))],
+                   row_bytes(file.type, cols), 16, cols, expected.data());
+        CHECK(std::memcmp(&got[static_cast<size_t>(p) * bytes], expected.data(), bytes) == 0,
+              "%s %s panel %d of D %d F %d", name, name_of(file.type), first + p, file.hidden, file.neurons);
+      }
+      CHECK(got[static_cast<size_t>(count) * bytes] == 0x5a, "%s %s wrote beyond panel %d", name, name_of(file.type),
+            first + count);
     }
   };
-  check("up", file.up, file.neurons, file.hidden, up_panel);
-  check("down", file.down, file.hidden, file.neurons, down_panel);
+  for (const IsaSparse& isa : runnable_sparse()) {
+    check(isa.name, file.up, file.neurons, file.hidden, isa.up_panels);
+    check(isa.name, file.down, file.hidden, file.neurons, isa.down_panels);
+  }
 }
 
 constexpr double kUnit = 0x1p-24;  // a rounding of float32, relatively
@@ -193,7 +200,7 @@ void check_range(const ExpertFile& file, const PositiveInput& x, const std::vect
   for (const IsaSparse& isa : runnable_sparse()) {
     std::vector<float> out = before;
     GuardedScratch scratch(file.hidden, file.neurons);
-    const int got = isa.function(file.packed(), begin, end, x.inputs(), weight, out.data(), scratch.data());
+    const int got = isa.function(file.packed(), begin, end, x.inputs(), weight, out.data(), scratch.data(), nullptr);
     CHECK(got == active, "%s %s D %d F %d: %d active, not %d", isa.name, name_of(file.type), file.hidden, file.neurons,
           got, active);
     CHECK(scratch.intact(), "%s wrote beyond its scratch", isa.name);
@@ -214,10 +221,11 @@ void check_parts(const ExpertFile& file, const PositiveInput& x, float weight) {
   for (const IsaSparse& isa : runnable_sparse()) {
     GuardedScratch scratch(file.hidden, file.neurons);
     std::vector<float> whole(static_cast<size_t>(file.hidden)), parts(whole.size());
-    const int all = isa.function(file.packed(), 0, file.neurons, x.inputs(), weight, whole.data(), scratch.data());
+    const int all = isa.function(file.packed(), 0, file.neurons, x.inputs(), weight, whole.data(), scratch.data(),
+                                 file.groups.data());
     const int middle = file.neurons / 64 * 32;
-    int sum = isa.function(file.packed(), 0, middle, x.inputs(), weight, parts.data(), scratch.data());
-    sum += isa.function(file.packed(), middle, file.neurons, x.inputs(), weight, parts.data(), scratch.data());
+    int sum = isa.function(file.packed(), 0, middle, x.inputs(), weight, parts.data(), scratch.data(), nullptr);
+    sum += isa.function(file.packed(), middle, file.neurons, x.inputs(), weight, parts.data(), scratch.data(), nullptr);
     CHECK(sum == all, "%s: %d active in parts, %d in all", isa.name, sum, all);
     CHECK(parts == whole, "%s %s D %d F %d: parts differ from the whole", isa.name, name_of(file.type), file.hidden,
           file.neurons);
@@ -243,10 +251,9 @@ void test_saturation() {
       fill(file.up);
       fill(file.down);
       for (int n = 0; n < kNeurons; ++n) {
-        pack_split_row(type, &file.up[static_cast<size_t>(n * row_bytes(type, kHidden))], kHidden,
-                       &file.split_rows[static_cast<size_t>(n * split_row_bytes(type, kHidden))]);
+        pack_up(type, &file.up[static_cast<size_t>(n * row_bytes(type, kHidden))], n, kHidden, file.groups.data());
       }
-      pack_neuron_group(type, file.down.data(), row_bytes(type, kNeurons), 0, kHidden, file.groups.data());
+      pack_down(type, file.down.data(), row_bytes(type, kNeurons), 0, kHidden, file.groups.data());
       check_range(file, x, hidden_values(file, x), 0, kNeurons, 1.0f, random);
     }
   }

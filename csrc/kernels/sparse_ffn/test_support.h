@@ -10,18 +10,25 @@ namespace dotori::test {
 struct IsaSparse {
   const char* name;
   SparseFfn function;
+  SparsePanels up_panels, down_panels;
 };
 
 inline std::vector<IsaSparse> runnable_sparse() {
-  std::vector<IsaSparse> found = {{"reference", reference::sparse_ffn}};
+  std::vector<IsaSparse> found = {{"reference", reference::sparse_ffn, reference::up_panels, reference::down_panels}};
 #ifdef DOTORI_HAS_AVX2
-  if (has_avx2()) found.push_back({"avx2", avx2::sparse_ffn});
+  if (has_avx2()) {
+    found.push_back({"avx2", avx2::sparse_ffn, avx2::up_panels, avx2::down_panels});
+  }
 #endif
 #ifdef DOTORI_HAS_AVX512_VNNI
-  if (has_avx512_vnni()) found.push_back({"avx512_vnni", avx512_vnni::sparse_ffn});
+  if (has_avx512_vnni()) {
+    found.push_back({"avx512_vnni", avx512_vnni::sparse_ffn, avx512_vnni::up_panels, avx512_vnni::down_panels});
+  }
 #endif
 #ifdef DOTORI_HAS_NEON_DOTPROD
-  if (has_neon_dotprod()) found.push_back({"neon_dotprod", neon_dotprod::sparse_ffn});
+  if (has_neon_dotprod()) {
+    found.push_back({"neon_dotprod", neon_dotprod::sparse_ffn, neon_dotprod::up_panels, neon_dotprod::down_panels});
+  }
 #endif
   return found;
 }

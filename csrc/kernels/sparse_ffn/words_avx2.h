@@ -31,6 +31,27 @@ DOTORI_INLINE void part_interleave(Part a, Part b, Part c, Part d, Part (&out)[4
   out[3] = _mm256_unpackhi_epi16(ab_high, cd_high);
 }
 
+DOTORI_INLINE void part_turn(Part a, Part b, Part c, Part d, Part (&out)[4]) {
+  const __m256i ab_low = _mm256_unpacklo_epi32(a, b), ab_high = _mm256_unpackhi_epi32(a, b);
+  const __m256i cd_low = _mm256_unpacklo_epi32(c, d), cd_high = _mm256_unpackhi_epi32(c, d);
+  out[0] = _mm256_unpacklo_epi64(ab_low, cd_low);
+  out[1] = _mm256_unpackhi_epi64(ab_low, cd_low);
+  out[2] = _mm256_unpacklo_epi64(ab_high, cd_high);
+  out[3] = _mm256_unpackhi_epi64(ab_high, cd_high);
+}
+
+DOTORI_INLINE Part part_join_low(Part a, Part b) {
+  return _mm256_or_si256(part_low(a), _mm256_slli_epi16(part_low(b), 4));
+}
+DOTORI_INLINE Part part_join_high(Part a, Part b) {
+  return _mm256_or_si256(part_high(a), _mm256_and_si256(b, _mm256_set1_epi8(static_cast<char>(0xf0))));
+}
+DOTORI_INLINE void part_store(uint8_t* at, Part v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(at), v); }
+DOTORI_INLINE void part_store_sixteens(uint8_t* at, int64_t stride, Part v) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(at), _mm256_castsi256_si128(v));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(at + stride), _mm256_extracti128_si256(v, 1));
+}
+
 DOTORI_INLINE PartSums part_zero() { return _mm256_setzero_si256(); }
 // Eight of them stay within 16 bits: 8 * 2 * 15 * 127 = 30480.
 DOTORI_INLINE PartSums part_nibbles(PartSums acc, Part w, const int8_t* h) {

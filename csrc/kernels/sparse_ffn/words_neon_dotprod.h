@@ -36,6 +36,34 @@ DOTORI_INLINE void part_interleave(Part a, Part b, Part c, Part d, Part (&out)[4
   out[3] = {zip_high_pairs(ab_high.a, cd_high.a), zip_high_pairs(ab_high.b, cd_high.b)};
 }
 
+// Four dwords each: a0 b0 c0 d0, a1 b1 ...
+DOTORI_INLINE void turn_dwords(uint8x16_t a, uint8x16_t b, uint8x16_t c, uint8x16_t d, uint8x16_t (&out)[4]) {
+  const uint32x4_t ab_low = vzip1q_u32(vreinterpretq_u32_u8(a), vreinterpretq_u32_u8(b));
+  const uint32x4_t ab_high = vzip2q_u32(vreinterpretq_u32_u8(a), vreinterpretq_u32_u8(b));
+  const uint32x4_t cd_low = vzip1q_u32(vreinterpretq_u32_u8(c), vreinterpretq_u32_u8(d));
+  const uint32x4_t cd_high = vzip2q_u32(vreinterpretq_u32_u8(c), vreinterpretq_u32_u8(d));
+  out[0] = vreinterpretq_u8_u64(vzip1q_u64(vreinterpretq_u64_u32(ab_low), vreinterpretq_u64_u32(cd_low)));
+  out[1] = vreinterpretq_u8_u64(vzip2q_u64(vreinterpretq_u64_u32(ab_low), vreinterpretq_u64_u32(cd_low)));
+  out[2] = vreinterpretq_u8_u64(vzip1q_u64(vreinterpretq_u64_u32(ab_high), vreinterpretq_u64_u32(cd_high)));
+  out[3] = vreinterpretq_u8_u64(vzip2q_u64(vreinterpretq_u64_u32(ab_high), vreinterpretq_u64_u32(cd_high)));
+}
+DOTORI_INLINE void part_turn(Part a, Part b, Part c, Part d, Part (&out)[4]) {
+  uint8x16_t first[4], second[4];
+  turn_dwords(a.a, b.a, c.a, d.a, first);
+  turn_dwords(a.b, b.b, c.b, d.b, second);
+  for (int q = 0; q < 4; ++q) out[q] = {first[q], second[q]};
+}
+
+DOTORI_INLINE Part part_join_low(Part a, Part b) {
+  return {vsliq_n_u8(vandq_u8(a.a, vdupq_n_u8(15)), b.a, 4), vsliq_n_u8(vandq_u8(a.b, vdupq_n_u8(15)), b.b, 4)};
+}
+DOTORI_INLINE Part part_join_high(Part a, Part b) { return {vsriq_n_u8(b.a, a.a, 4), vsriq_n_u8(b.b, a.b, 4)}; }
+DOTORI_INLINE void part_store_sixteens(uint8_t* at, int64_t stride, Part v) {
+  vst1q_u8(at, v.a);
+  vst1q_u8(at + stride, v.b);
+}
+DOTORI_INLINE void part_store(uint8_t* at, Part v) { part_store_sixteens(at, 16, v); }
+
 DOTORI_INLINE PartSums part_zero() { return {vdupq_n_s32(0), vdupq_n_s32(0)}; }
 DOTORI_INLINE PartSums part_nibbles(PartSums acc, Part w, const int8_t* h) {
   int32_t four;
