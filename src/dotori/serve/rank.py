@@ -1,0 +1,60 @@
+"""Ranking of passages for a question: BM25 over words, Hangul cut into pairs of syllables.
+
+Korean words carry particles and endings: 도토리가, 도토리를 and 도토리 are three words but share 도토 and 토리.
+Pairs find them without a dictionary; benchmarks/rank.py measures how much that gives. Han and kana have no blanks and
+are cut the same way.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+import bm25s
+import numpy as np
+
+_SYLLABLES = re.compile(r"([가-힣\u1100-\u11ff\u3040-\u30ff\u3400-\u9fff]+)")
+# Reciprocal rank fusion, Cormack et al. 2009: the constant of the paper.
+_FUSION = 60
+
+
+def terms(text: str, pairs: bool = True) -> list[str]:
+    """The terms of a text in lower case and NFC; `pairs` False keeps whole words."""
+    text = unicodedata.normalize("NFC", text).lower()
+    if not pairs:
+        return re.findall(r"[^\W_]+", text)
+    found: list[str] = []
+    for word in re.findall(r"[^\W_]+", text):
+        for part in _SYLLABLES.split(word):
+            if _SYLLABLES.fullmatch(part):
+                found += [part[start : start + 2] for start in range(max(1, len(part) - 1))]
+            elif part:
+                found.append(part)
+    return found
+
+
+def bm25_scores(query: str, documents: Sequence[str], pairs: bool = True) -> np.ndarray:
+    """Scores float32 (documents,), larger is better, 0 where no term of the query occurs."""
+    index = bm25s.BM25(k1=1.2, b=0.75)
+    corpus = [terms(document, pairs) for document in documents]
+    wanted = [term for term in dict.fromkeys(terms(query, pairs))]
+    known = {term for document in corpus for term in document}
+    wanted = [term for term in wanted if term in known]
+    if not wanted:
+        return np.zeros(len(documents), np.float32)
+    index.index(corpus, show_progress=False)
+    return np.asarray(index.get_scores(wanted), np.float32)
+
+
+def best_first(scores: np.ndarray) -> np.ndarray:
+    """Indices by falling score, the earlier among equals first."""
+    return np.argsort(-scores, kind="stable")
+
+
+def fused(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Reciprocal rank fusion of two rankings' scores: float32 (documents,)."""
+    total = np.zeros(len(first), np.float64)
+    for scores in (first, second):
+        total[best_first(scores)] += 1 / (_FUSION + 1 + np.arange(len(scores)))
+    return total.astype(np.float32)
