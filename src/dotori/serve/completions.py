@@ -104,7 +104,7 @@ class _Answer:
         logprobs = None
         if self._requests[number].top_logprobs is not None:
             logprobs = completion_tokens(self._tokenizer, tokens, self._offsets[number])
-            self._offsets[number] += sum(map(len, logprobs["tokens"]))
+            self._offsets[number] += sum(len(token.text_bytes.decode(errors="replace")) for token in tokens)
         return {"index": number, "text": text, "logprobs": logprobs, "finish_reason": reason}
 
     def _finished(self, finish: Finish) -> str:

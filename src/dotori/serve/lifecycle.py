@@ -69,9 +69,13 @@ def run_server(
     key: str | None,
     allow_hosts: Iterable[str] = (),
     ready: Callable[[], None] = lambda: None,
+    stopper: Callable[[Callable[[], None]], None] = lambda stop: None,
 ) -> None:
-    """Serves on the listening socket `plug` until a signal ends it, then closes the engines. `ready` is called when
-    requests are taken."""
+    """Serves on the listening socket `plug` until a signal ends it, then closes the engines.
+
+    `ready` is called when requests are taken; before that `stopper` is given what another thread may call in place of
+    a signal.
+    """
     host, port = plug.getsockname()[:2]
     guard = application(service, page, allowed_hosts(host, port, allow_hosts), key)
     limits = service.limits
@@ -82,6 +86,8 @@ def run_server(
     @contextlib.asynccontextmanager
     async def living(app: object) -> AsyncIterator[None]:
         stop.watch_signals()
+        loop = asyncio.get_running_loop()
+        stopper(lambda: stop.from_thread(loop))
         ready()
         yield
 
@@ -125,6 +131,11 @@ class _Stop:
         with contextlib.suppress(ValueError, RuntimeError):
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self.begin)
+
+    def from_thread(self, loop: asyncio.AbstractEventLoop) -> None:
+        """`begin` on `loop`, if it still runs."""
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(self.begin)
 
     def begin(self) -> None:
         """The first call drains, the second stops at once."""

@@ -26,17 +26,25 @@ def _text(data: bytes) -> str:
     return data.decode(errors="replace")
 
 
+def _name(data: bytes) -> str:
+    """A token as a key; OpenAI spells bytes that are no text this way."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in data)
+
+
 def completion_tokens(tokenizer: Tokenizer, tokens: list[TokenInfo], offset: int) -> dict[str, Any]:
     """The `logprobs` of a text completion whose first token begins at character `offset`."""
-    offsets, texts = [], [_text(token.text_bytes) for token in tokens]
-    for text in texts:
+    offsets = []
+    for token in tokens:
         offsets.append(offset)
-        offset += len(text)
+        offset += len(_text(token.text_bytes))
     return {
-        "tokens": texts,
+        "tokens": [_name(token.text_bytes) for token in tokens],
         "token_logprobs": [max(token.logprob, _LOWEST) for token in tokens],
         "top_logprobs": [
-            {_text(tokenizer.token_bytes(index)): max(value, _LOWEST) for index, value in token.top} for token in tokens
+            {_name(tokenizer.token_bytes(index)): max(value, _LOWEST) for index, value in token.top} for token in tokens
         ],
         "text_offset": offsets,
     }

@@ -5,8 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
-from collections.abc import Hashable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -29,7 +28,7 @@ _MEMBERS |= {"function_call_output", "json_object", "json_schema"}
 
 
 @functools.cache
-def _adapter(shape: Hashable) -> TypeAdapter:
+def _adapter(shape: Any) -> TypeAdapter:
     return TypeAdapter(shape)
 
 
@@ -44,7 +43,7 @@ def parse_request(shape: type[T], value: dict[str, Any]) -> T:
                 "unknown_parameter",
             )
     try:
-        return _adapter(shape).validate_python(value)
+        return _adapter(cast(Any, shape)).validate_python(value)
     except ValidationError as error:
         raise _explained(error) from None
 

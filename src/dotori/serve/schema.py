@@ -9,7 +9,7 @@ from dataclasses import fields
 from functools import partial
 from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 
-from pydantic import ConfigDict, FailFast, Field, Strict
+from pydantic import ConfigDict, Field, Strict
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from dotori.serve.limits import Limits
@@ -39,16 +39,16 @@ Temperature = Annotated[float, Strict(), Field(ge=0, le=2)]
 Share = Annotated[float, Strict(), Field(ge=0, le=1)]
 Penalty = Annotated[float, Strict(), Field(ge=0.01, le=100)]
 StopText = Annotated[str, Strict(), Field(min_length=1, max_length=Limits.stop_characters)]
-Stop = StopText | Annotated[list[StopText], FailFast(), Field(max_length=Limits.stops)] | None
+Stop = StopText | Annotated[list[StopText], Field(fail_fast=True, max_length=Limits.stops)] | None
 TokenId = Annotated[int, Strict(), Field(ge=0, le=2**31 - 1)]
-TokenIds = Annotated[list[TokenId], FailFast(), Field(min_length=1)]
+TokenIds = Annotated[list[TokenId], Field(fail_fast=True, min_length=1)]
 Metadata = Annotated[dict[str, Any], Field(max_length=16)]
 JsonSchema = dict[str, Any]
 
 Zero = Annotated[float, Strict(), Field(ge=0, le=0)] | None
 No = Literal[False] | None
 EmptyMap = Annotated[dict[str, Any], Field(max_length=0)] | None
-EmptyList = Annotated[list[Any], FailFast(), Field(max_length=0)] | None
+EmptyList = Annotated[list[Any], Field(fail_fast=True, max_length=0)] | None
 
 
 @shape
@@ -59,7 +59,7 @@ class TextPart:
     text: Text
 
 
-Content = Text | Annotated[list[TextPart], FailFast(), Field(min_length=1, max_length=Limits.messages)]
+Content = Text | Annotated[list[TextPart], Field(fail_fast=True, min_length=1, max_length=Limits.messages)]
 
 
 @shape
@@ -97,7 +97,7 @@ class ToolCall:
     function: CalledFunction
 
 
-ToolCalls = Annotated[list[ToolCall], FailFast(), Field(max_length=Limits.tool_calls)]
+ToolCalls = Annotated[list[ToolCall], Field(fail_fast=True, max_length=Limits.tool_calls)]
 
 
 @shape
@@ -209,7 +209,7 @@ class ChatRequest:
     """POST /v1/chat/completions."""
 
     model: Name
-    messages: Annotated[list[ChatMessage], FailFast(), Field(min_length=1, max_length=Limits.messages)]
+    messages: Annotated[list[ChatMessage], Field(fail_fast=True, min_length=1, max_length=Limits.messages)]
     stream: Flag | None = None
     stream_options: StreamOptions | None = None
     max_tokens: Count | None = None
@@ -226,7 +226,7 @@ class ChatRequest:
     top_logprobs: Top | None = None
     ignore_eos: Flag | None = None
     response_format: ResponseFormat | None = None
-    tools: Annotated[list[ToolSpec], FailFast(), Field(max_length=Limits.tools)] | None = None
+    tools: Annotated[list[ToolSpec], Field(fail_fast=True, max_length=Limits.tools)] | None = None
     tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = None
     parallel_tool_calls: Flag | None = None
     user: Tag | None = None
@@ -239,7 +239,7 @@ class ChatRequest:
     presence_penalty: Zero = None
     frequency_penalty: Zero = None
     logit_bias: EmptyMap = None
-    modalities: Annotated[list[Literal["text"]], FailFast(), Field(max_length=1)] | None = None
+    modalities: Annotated[list[Literal["text"]], Field(fail_fast=True, max_length=1)] | None = None
     reasoning_effort: Literal["none"] | None = None
     verbosity: Literal["medium"] | None = None
     audio: None = None
@@ -255,8 +255,8 @@ PromptItem = Text | TokenIds
 Prompts = (
     Text
     | TokenIds
-    | Annotated[list[Text], FailFast(), Field(min_length=1, max_length=Limits.prompts)]
-    | Annotated[list[TokenIds], FailFast(), Field(min_length=1, max_length=Limits.prompts)]
+    | Annotated[list[Text], Field(fail_fast=True, min_length=1, max_length=Limits.prompts)]
+    | Annotated[list[TokenIds], Field(fail_fast=True, min_length=1, max_length=Limits.prompts)]
 )
 
 
@@ -296,8 +296,8 @@ class EmbeddingRequest:
     input: (
         Text
         | TokenIds
-        | Annotated[list[Text], FailFast(), Field(min_length=1, max_length=Limits.embeddings)]
-        | Annotated[list[TokenIds], FailFast(), Field(min_length=1, max_length=Limits.embeddings)]
+        | Annotated[list[Text], Field(fail_fast=True, min_length=1, max_length=Limits.embeddings)]
+        | Annotated[list[TokenIds], Field(fail_fast=True, min_length=1, max_length=Limits.embeddings)]
     )
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Count | None = None
@@ -321,7 +321,7 @@ class RerankRequest:
     model: Name | None = None
     query: DocumentText
     documents: Annotated[
-        list[DocumentText | RerankDocument], FailFast(), Field(min_length=1, max_length=Limits.documents)
+        list[DocumentText | RerankDocument], Field(fail_fast=True, min_length=1, max_length=Limits.documents)
     ]
     top_n: Count | None = None
     embeddings: Flag | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, FailFast, Field
+from pydantic import Discriminator, Field
 from pydantic import Tag as Member
 
 from dotori.serve.limits import Limits
@@ -42,7 +42,7 @@ class InputPart:
     logprobs: EmptyList = None
 
 
-ItemContent = Text | Annotated[list[InputPart], FailFast(), Field(min_length=1, max_length=Limits.messages)]
+ItemContent = Text | Annotated[list[InputPart], Field(fail_fast=True, min_length=1, max_length=Limits.messages)]
 ItemStatus = Literal["in_progress", "completed", "incomplete"] | None
 
 
@@ -152,7 +152,7 @@ class ResponsesRequest:
     """POST /v1/responses. Nothing is stored: send the whole conversation each time."""
 
     model: Name
-    input: Text | Annotated[list[InputItem], FailFast(), Field(min_length=1, max_length=Limits.messages)]
+    input: Text | Annotated[list[InputItem], Field(fail_fast=True, min_length=1, max_length=Limits.messages)]
     instructions: Text | None = None
     stream: Flag | None = None
     stream_options: ResponsesStreamOptions | None = None
@@ -166,7 +166,7 @@ class ResponsesRequest:
     stop: Stop = None
     ignore_eos: Flag | None = None
     text: TextSettings | None = None
-    tools: Annotated[list[FunctionTool], FailFast(), Field(max_length=Limits.tools)] | None = None
+    tools: Annotated[list[FunctionTool], Field(fail_fast=True, max_length=Limits.tools)] | None = None
     tool_choice: Literal["none", "auto", "required"] | FunctionToolChoice | None = None
     parallel_tool_calls: Flag | None = None
     user: Tag | None = None

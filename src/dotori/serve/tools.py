@@ -71,9 +71,10 @@ class CallReader:
         return parts
 
     def finish(self) -> list[Part]:
-        """What was held back in the hope of a call."""
+        """What was held back in the hope of a call, unless it is the beginning of one that was cut off."""
         rest, self._held = self._held, ""
-        return [rest] if rest and self._mode == "start" and not self.calls else []
+        is_text = self._mode == "start" and not self.calls and not rest.lstrip(" \n").startswith(CALL_START)
+        return [rest] if rest and is_text else []
 
     def _step(self, parts: list[Part]) -> bool:
         """Takes one part out of the held text; whether there may be another."""

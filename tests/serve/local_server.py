@@ -1,0 +1,70 @@
+"""A server under test, and small helpers around it."""
+
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import httpx
+import openai
+
+from dotori.serve.limits import Limits
+from dotori.serve.service import Service
+
+KEY = "a-key-of-the-tests"
+LIMITS = Limits(drain_seconds=5.0)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server under test."""
+
+    port: int
+    service: Service
+    stop: Callable[[], None]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def http(self, **settings) -> httpx.Client:
+        return httpx.Client(base_url=self.url, timeout=60, **settings)
+
+    def client(self, key: str = "none") -> openai.OpenAI:
+        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0, timeout=60)
+
+    def raw(self, data: bytes, seconds: float = 20) -> bytes:
+        """Sends bytes on a fresh connection; all that comes back until the server closes."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as plug:
+            plug.sendall(data)
+            return read_all(plug)
+
+
+def read_all(plug: socket.socket) -> bytes:
+    """What comes until the other side closes; a reset counts as that."""
+    found = b""
+    try:
+        while piece := plug.recv(65536):
+            found += piece
+    except ConnectionError:
+        pass
+    return found
+
+
+def until(condition: Callable[[], bool], seconds: float = 20) -> bool:
+    """Whether `condition` comes true in time."""
+    deadline = time.monotonic() + seconds
+    while not (done := condition()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return done
+
+
+def is_idle(running: Running) -> bool:
+    """Whether no request and no answer is under way."""
+    states = [served.engine.state() for served in running.service.catalog]
+    return not running.service.active and not any(state["active"] or state["waiting"] for state in states)
+
+
+def quick(**changes) -> Limits:
+    """The limits of the tests with some changed."""
+    return replace(LIMITS, **changes)
