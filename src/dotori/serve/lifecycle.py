@@ -47,7 +47,8 @@ def checked_host(host: str) -> str:
 def listening_socket(host: str, port: int) -> socket.socket:
     """A socket that listens on `host`, an address. Raises UserError when the port is taken or not ours to take."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    plug = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol named, asyncio sends each event of a stream at once (TCP_NODELAY).
+    plug = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         plug.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         plug.bind((host, port))
