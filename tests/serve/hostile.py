@@ -250,9 +250,45 @@ RANKED: tuple[Any, ...] = (
     ["\0"],
 )
 MODELS = (
-    *(None, 5, True, [], {}, "", "gpt-4o", "m" * 257, "acorn ", " acorn", "ACORN", "acorn.gguf", "acorn\n", "acor\u0301n"),
-    *("../acorn", "..", ".", "/", "/etc/passwd", "..\\acorn", "C:\\acorn", "\\\\host\\share", "acorn/../acorn", "./acorn"),
-    *("%2e%2e/acorn", "..%2facorn", "%252e%252e%252f", "acorn\x1b[31m", "con", "nul", "file:///etc/passwd", "~", "$HOME"),
+    *(
+        None,
+        5,
+        True,
+        [],
+        {},
+        "",
+        "gpt-4o",
+        "m" * 257,
+        "acorn ",
+        " acorn",
+        "ACORN",
+        "acorn.gguf",
+        "acorn\n",
+        "acor\u0301n",
+    ),
+    *(
+        "../acorn",
+        "..",
+        ".",
+        "/",
+        "/etc/passwd",
+        "..\\acorn",
+        "C:\\acorn",
+        "\\\\host\\share",
+        "acorn/../acorn",
+        "./acorn",
+    ),
+    *(
+        "%2e%2e/acorn",
+        "..%2facorn",
+        "%252e%252e%252f",
+        "acorn\x1b[31m",
+        "con",
+        "nul",
+        "file:///etc/passwd",
+        "~",
+        "$HOME",
+    ),
     *("acorn;id", "$(id)", "`id`", "{{7*7}}", "acorn#", "acorn?", "a\u202ecorn", "＿acorn", "acorn." * 40),
 )
 
@@ -320,7 +356,16 @@ ENDPOINTS: dict[str, tuple[dict[str, Any], dict[str, tuple[Any, ...]]]] = {
     "/v1/chat/completions": (
         {"model": "acorn", "messages": [{"role": "user", "content": "x"}], "max_tokens": 1},
         {"messages": MESSAGES, "tools": TOOLS, "response_format": FORMATS}
-        | {"tool_choice": ("any", 5, {}, "required", {"type": "function"}, {"type": "function", "function": {"name": "g"}})}
+        | {
+            "tool_choice": (
+                "any",
+                5,
+                {},
+                "required",
+                {"type": "function"},
+                {"type": "function", "function": {"name": "g"}},
+            )
+        }
         | {"logprobs": ("yes", 1, [], {})},
     ),
     "/v1/completions": (

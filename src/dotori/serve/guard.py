@@ -115,6 +115,8 @@ class Guard:
         if sum(len(name) + len(value) + 4 for name, value in headers) > limits.header_bytes:
             raise ApiError(431, f"headers: more than {limits.header_bytes} bytes; send fewer", "headers_too_large")
         self._check_origin(headers, path)
+        if {b"content-length", b"transfer-encoding"} <= {name for name, _ in headers}:
+            raise invalid("headers: Content-Length and Transfer-Encoding; two ends of one body; send one of them")
         if not path.startswith(b"/"):
             raise invalid("target: not a path; send the path of a route", code="invalid_target")
         if self._service.is_draining and path != _HEALTH:
