@@ -36,31 +36,47 @@ PAGE = {
 
 
 @pytest.fixture(scope="session")
-def model_file(tmp_path_factory) -> Path:
-    """A random model over bytes and a few merges: it speaks noise, broken UTF-8 included."""
+def make_model(tmp_path_factory):
+    """make_model(hidden, layers) -> a random model over bytes and a few merges: it speaks noise, broken UTF-8 too."""
     folder = tmp_path_factory.mktemp("tokenizer") / "small"
     train_bpe((f"다람쥐가 {n}개의 도토리를 숨깁니다. The squirrel hides {n} acorns." for n in range(60)), 320, folder)
     tokenizer = load_tokenizer(folder)
-    config = ModelConfig(
-        model_type="granite",
-        vocab_size=tokenizer.vocab_size,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=1,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=8,
-        max_position_embeddings=4096,
-        tie_word_embeddings=True,
-        bos_token_id=0,
-        eos_token_id=2,
-    )
-    generator, model = torch.Generator().manual_seed(5), Transformer(config)
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter.data, std=0.4 if parameter.ndim > 1 else 1.0, generator=generator)
-    path = tmp_path_factory.mktemp("served") / "acorn.gguf"
-    write_gguf(path, config, dict(model.named_parameters()), tokenizer, "F32", {})
-    return path
+
+    def make(hidden: int, layers: int) -> Path:
+        config = ModelConfig(
+            model_type="granite",
+            vocab_size=tokenizer.vocab_size,
+            hidden_size=hidden,
+            intermediate_size=2 * hidden,
+            num_hidden_layers=layers,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=8,
+            max_position_embeddings=4096,
+            tie_word_embeddings=True,
+            bos_token_id=0,
+            eos_token_id=2,
+        )
+        generator, model = torch.Generator().manual_seed(5), Transformer(config)
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter.data, std=0.4 if parameter.ndim > 1 else 1.0, generator=generator)
+        path = tmp_path_factory.mktemp("served") / "acorn.gguf"
+        write_gguf(path, config, dict(model.named_parameters()), tokenizer, "F32", {})
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def model_file(make_model) -> Path:
+    """Some ten thousand tokens a second."""
+    return make_model(32, 1)
+
+
+@pytest.fixture(scope="session")
+def slow_model_file(make_model) -> Path:
+    """Some hundred tokens a second: its longest answers outlast what a test does beside them."""
+    return make_model(512, 4)
 
 
 @pytest.fixture(scope="session")
@@ -74,11 +90,11 @@ def page_folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def start(model_file, page_folder):
+def start(model_file, slow_model_file, page_folder):
     """start(limits, key=..., slots=..., ...) as a context manager: a running server in a thread."""
 
     @contextmanager
-    def running(
+    def begin(
         limits: Limits = LIMITS,
         key: str | None = None,
         slots: int = 4,
@@ -86,8 +102,10 @@ def start(model_file, page_folder):
         allow_hosts: tuple[str, ...] = (),
         context: int | None = None,
         names: tuple[str, ...] = ("acorn",),
+        is_slow: bool = False,
     ) -> Iterator[Running]:
-        models = [Served(name, Engine(Session(model_file, 1, 0, context), slots, queue)) for name in names]
+        file = slow_model_file if is_slow else model_file
+        models = [Served(name, Engine(Session(file, 1, 0, context), slots, queue)) for name in names]
         service = Service(Catalog(models), limits)
         plug = listening_socket("127.0.0.1", 0)
         port, ready, stops = plug.getsockname()[1], threading.Event(), []
@@ -96,14 +114,17 @@ def start(model_file, page_folder):
         )
         thread.start()
         assert ready.wait(30)
+        running = Running(port, service, stops[0])
         try:
-            yield Running(port, service, stops[0])
+            yield running
         finally:
+            for client in running.clients:
+                client.close()
             stops[0]()
             thread.join(30)
             assert not thread.is_alive()
 
-    return running
+    return begin
 
 
 @pytest.fixture(scope="session")

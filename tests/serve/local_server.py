@@ -1,10 +1,11 @@
 """A server under test, and small helpers around it."""
 
+import contextlib
 import re
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import httpx
 import openai
@@ -23,6 +24,7 @@ class Running:
     port: int
     service: Service
     stop: Callable[[], None]
+    clients: list[openai.OpenAI] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -32,15 +34,15 @@ class Running:
         return httpx.Client(base_url=self.url, timeout=60, **settings)
 
     def client(self, key: str = "none") -> openai.OpenAI:
-        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0, timeout=60)
+        found = openai.OpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0, timeout=60)
+        self.clients.append(found)
+        return found
 
     def raw(self, data: bytes, seconds: float = 20) -> bytes:
         """Sends bytes on a fresh connection; the first answer, or what came before the server closed."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as plug:
-            try:
+            with contextlib.suppress(ConnectionError):
                 plug.sendall(data)
-            except ConnectionError:
-                pass
             return read_answer(plug)
 
 

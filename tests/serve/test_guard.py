@@ -261,15 +261,10 @@ def test_paths_lead_to_the_table_only(server):
     names = ["..", "../", "%2e%2e/", "..%2f", "%252e%252e%252f", "..\\", "..%5c", "/etc/passwd", "C:\\", "\\\\host\\x"]
     names += ["%00", ".hidden.js", "notes.unknown", "linked.txt", "con", "index.html.", "index.html%20", "INDEX.HTML"]
     names += ["a" * 4000, "js", "js/", "js/../index.html", "index.html/", "index.html::$DATA", "%ff", "도토리"]
-    with closing(Probe(server.port)) as probe:
-        for name, prefix in product(names, ("/", "/v1/models/", "/js/", "/%2e%2e/%2e%2e/")):
-            path = (prefix + name).encode().decode("latin-1")
-            try:
-                found, _, body = probe.ask("GET", path, [("Host", f"127.0.0.1:{server.port}")])
-            except (http.client.InvalidURL, UnicodeEncodeError):
-                continue
-            assert found in (400, 404), path
-            assert b"root:" not in body
+    for name, prefix in product(names, ("/", "/v1/models/", "/js/", "/%2e%2e/%2e%2e/")):
+        answer = server.raw(f"GET {prefix}{name} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode())
+        assert answer.split()[1] in (b"400", b"404"), (prefix, name)
+        assert b"root:" not in answer
 
 
 def test_the_page_is_sent_with_its_policy(server):

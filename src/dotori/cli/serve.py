@@ -52,32 +52,34 @@ def run(options: Namespace) -> int:
     for name, value in (("slots", options.slots), ("queue", options.queue)):
         if value < 1:
             raise UserError(f"{name}: {value}; at least 1; correct it")
-    plug = listening_socket(host, options.port)
-    service = Service(Catalog(_models(options)), Limits())
     place = f"[{host}]" if ":" in host else host
-    address = f"http://{place}:{plug.getsockname()[1]}"
 
     def ready() -> None:
+        address = f"http://{place}:{plug.getsockname()[1]}"
         names = ", ".join(served.name for served in service.catalog)
         print(f"{address}  chat page; {address}/v1 for clients; models: {names}; Ctrl-C stops", file=sys.stderr)
 
-    run_server(service, read_page(find_page()), plug, key, options.allow_host, ready)
+    with listening_socket(host, options.port) as plug:
+        service = Service(Catalog(_models(options)), Limits())
+        run_server(service, read_page(find_page()), plug, key, options.allow_host, ready)
     return 0
 
 
 def _models(options: Namespace) -> list:
     from dotori.runtime.open import open_gguf
     from dotori.serve.engine import Engine
-    from dotori.serve.models import Served, model_name
+    from dotori.serve.models import Served, check_names, model_name
 
-    found = []
+    pairs = []
     for word in options.models:
         name, equals, path = word.partition("=")
-        if not equals or Path(word).exists():
-            path, name = word, model_name(Path(word))
-        session = open_gguf(path, threads=options.threads, context=options.context)
-        found.append(Served(name, Engine(session, options.slots, options.queue)))
-    return found
+        is_path = not equals or Path(word).exists()
+        pairs.append((model_name(Path(word)), word) if is_path else (name, path))
+    check_names([name for name, _ in pairs])
+    return [
+        Served(name, Engine(open_gguf(path, options.threads, None, options.context), options.slots, options.queue))
+        for name, path in pairs
+    ]
 
 
 def _key(file: Path | None) -> str | None:

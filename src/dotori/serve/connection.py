@@ -107,6 +107,11 @@ class Connection:
         if self._transport is not None:
             self._transport.abort()
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether nothing more can be sent."""
+        return self._transport is None or self._transport.is_closing()
+
     def _wait(self) -> None:
         self._all.waiting[self] = None
         seconds = self._all.service.limits.header_seconds

@@ -22,9 +22,9 @@ _MASK = (1 << 64) - 1
 
 
 class _Mark(Enum):
-    """Among the events: the client left; nothing happened for a while."""
+    """Among the events: look whether the client left; nothing happened for a while."""
 
-    GONE = 1
+    WAKE = 1
     BEAT = 2
 
 
@@ -91,6 +91,7 @@ class Generation:
         self._events: asyncio.Queue[tuple[int, Event] | _Mark] = asyncio.Queue()
         self._tickets: list[Ticket] = []
         self._waiting_bytes, self._open, self._taken = 0, 0, 0
+        self._is_gone = False
 
     def start(self, requests: Sequence[Request]) -> None:
         """Submits all of `requests` or none; raises ApiError 429 when the queue is full, 400 for what does not fit."""
@@ -122,10 +123,15 @@ class Generation:
     def _put(self, number: int, event: Event) -> None:
         self._waiting_bytes += _size(event)
         if self._waiting_bytes > self._limits.buffer_bytes:
-            self.cancel()
-            self._events.put_nowait(_Mark.GONE)
+            self._give_up()
         else:
             self._events.put_nowait((number, event))
+
+    def _give_up(self) -> None:
+        """Frees the slots now, and whatever waits to be sent is not."""
+        self._is_gone = True
+        self.cancel()
+        self._events.put_nowait(_Mark.WAKE)
 
     async def events(self, receive: Receive, heartbeat: float | None = None) -> AsyncIterator[tuple[int, Event] | None]:
         """(choice, event) until every choice has finished; None where `heartbeat` seconds brought nothing.
@@ -137,7 +143,7 @@ class Generation:
         try:
             while self._open:
                 item = await self._events.get()
-                if item is _Mark.GONE:
+                if self._is_gone:
                     raise Gone
                 if isinstance(item, _Mark):
                     yield None
@@ -155,9 +161,7 @@ class Generation:
     async def _watch(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
-        # At once, not when the queue is read next.
-        self.cancel()
-        self._events.put_nowait(_Mark.GONE)
+        self._give_up()
 
     async def _beat(self, seconds: float) -> None:
         while True:

@@ -97,7 +97,8 @@ class Guard:
         except ApiError as error:
             await error.response()(scope, receive, sender)
         except _Left:
-            pass
+            # uvicorn learns of the lost connection in the loop's next round, and else takes this for a fault.
+            await asyncio.sleep(0)
         finally:
             service.active -= 1
             service.body_bytes -= counted[0]
@@ -198,12 +199,14 @@ class Guard:
         return b"".join(pieces)
 
     async def _send(self, scope: Scope, send: Send, message: Message) -> None:
-        """Sends; a reader that takes nothing for too long is cut off."""
+        """Sends; a reader that takes nothing for too long is cut off. Raises _Left when nobody is there."""
+        connection = scope.get("state", {}).get("connection")
+        if connection is not None and connection.is_closing:
+            raise _Left
         try:
             async with asyncio.timeout(self._service.limits.stall_seconds):
                 await send(message)
         except TimeoutError:
-            connection = scope.get("state", {}).get("connection")
             if connection is not None:
                 connection.abort()
             raise _Left from None

@@ -24,10 +24,7 @@ class Served:
 
     def __init__(self, name: str, engine: Engine) -> None:
         """Raises UserError for a name that could be taken for a path."""
-        if not _NAME.fullmatch(name):
-            raise UserError(
-                f"model name: {name!r}; letters, digits, '.', '_', '+' and '-'; give another one: NAME=PATH"
-            )
+        check_names([name])
         self.name, self.engine, self.created = name, engine, int(time.time())
         self.context: int = engine.context
         self.grammars = Grammars(engine.session)
@@ -101,15 +98,8 @@ class Catalog:
 
     def __init__(self, models: Sequence[Served]) -> None:
         """Raises UserError for no model, or two of one name."""
-        if not models:
-            raise UserError("models: none; at least one is needed; name an export folder or a .gguf file")
-        self._models: dict[str, Served] = {}
-        for served in models:
-            if served.name in self._models:
-                raise UserError(
-                    f"model name: {served.name!r} twice; each needs its own; give them names: {served.name}-2=PATH"
-                )
-            self._models[served.name] = served
+        check_names([served.name for served in models])
+        self._models = {served.name: served for served in models}
 
     def __iter__(self) -> Iterator[Served]:
         return iter(self._models.values())
@@ -129,6 +119,19 @@ class Catalog:
     def first(self) -> Served:
         """The model for requests that name none."""
         return next(iter(self))
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raises UserError for no name, two equal ones, or one that could be taken for a path."""
+    if not names:
+        raise UserError("models: none; at least one is needed; name an export folder or a .gguf file")
+    for place, name in enumerate(names):
+        if not _NAME.fullmatch(name):
+            raise UserError(
+                f"model name: {name!r}; letters, digits, '.', '_', '+' and '-'; give another one: NAME=PATH"
+            )
+        if name in names[:place]:
+            raise UserError(f"model name: {name!r} twice; each needs its own; give them names: {name}-2=PATH")
 
 
 def model_name(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -42,7 +43,7 @@ class EventStream:
         self._events = events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends all events; ends quietly when the client has left."""
+        """Sends all events; breaks off when the client has left or cannot keep up."""
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         try:
             async for event in self._events:
@@ -50,7 +51,11 @@ class EventStream:
         except ApiError as error:
             await send({"type": "http.response.body", "body": data_event(error.body()), "more_body": True})
         except Gone:
-            pass
+            # Not ended in order: nobody may take half an answer for a whole one.
+            if (connection := scope.get("state", {}).get("connection")) is not None:
+                connection.abort()
+            await asyncio.sleep(0)
+            return
         finally:
             await self._events.aclose()  # type: ignore[attr-defined]
         await send({"type": "http.response.body", "body": b"", "more_body": False})
