@@ -9,7 +9,6 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import Response
 
-import dotori
 from dotori.errors import UserError
 
 TYPES = {
@@ -39,7 +38,7 @@ class PageFile:
 
 def find_page() -> Path | None:
     """The folder of the page: beside src/ in a checkout, else inside the installed package; None where neither is."""
-    package = Path(dotori.__file__).parent
+    package = Path(__file__).parents[1]
     places = [package.parents[1] / "web", package / "web"]
     return next((place for place in places if (place / "index.html").is_file()), None)
 

@@ -34,17 +34,29 @@ def terms(text: str, pairs: bool = True) -> list[str]:
     return found
 
 
-def bm25_scores(query: str, documents: Sequence[str], pairs: bool = True) -> np.ndarray:
-    """Scores float32 (documents,), larger is better, 0 where no term of the query occurs."""
-    index = bm25s.BM25(k1=1.2, b=0.75)
-    corpus = [terms(document, pairs) for document in documents]
-    wanted = [term for term in dict.fromkeys(terms(query, pairs))]
-    known = {term for document in corpus for term in document}
-    wanted = [term for term in wanted if term in known]
-    if not wanted:
-        return np.zeros(len(documents), np.float32)
-    index.index(corpus, show_progress=False)
-    return np.asarray(index.get_scores(wanted), np.float32)
+class Index:
+    """BM25 over some documents."""
+
+    def __init__(self, documents: Sequence[str], pairs: bool = True) -> None:
+        """`pairs` as in `terms`."""
+        self._pairs, self._count = pairs, len(documents)
+        corpus = [terms(document, pairs) for document in documents]
+        self._known = {term for document in corpus for term in document}
+        self._index = bm25s.BM25(k1=1.2, b=0.75)
+        if self._known:
+            self._index.index(corpus, show_progress=False)
+
+    def scores(self, query: str) -> np.ndarray:
+        """float32 (documents,), larger is better, 0 where no term of the query occurs."""
+        wanted = [term for term in dict.fromkeys(terms(query, self._pairs)) if term in self._known]
+        if not wanted:
+            return np.zeros(self._count, np.float32)
+        return np.asarray(self._index.get_scores(wanted), np.float32)
+
+
+def bm25_scores(query: str, documents: Sequence[str]) -> np.ndarray:
+    """Scores float32 (documents,) of `documents` for one query."""
+    return Index(documents).scores(query)
 
 
 def best_first(scores: np.ndarray) -> np.ndarray:

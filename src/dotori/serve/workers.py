@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import TypeVar, TypeVarTuple
 
 from dotori.serve.errors import ApiError
 
 T = TypeVar("T")
-P = ParamSpec("P")
+Arguments = TypeVarTuple("Arguments")
 
 
 class Workers:
@@ -26,12 +25,12 @@ class Workers:
         """Calls that run or wait."""
         return self._busy
 
-    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def run(self, function: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
         """`function`'s result, computed in a thread. Raises ApiError 503 when too many wait."""
         if self._busy >= self._most:
             raise ApiError(503, "server: too many requests are being prepared; try again soon", "busy", retry_after=1)
         self._busy += 1
-        future = self._pool.submit(partial(function, *args, **kwargs))
+        future = self._pool.submit(function, *arguments)
         # Counted until the thread is free again, also when nobody waits for the result any more.
         loop = asyncio.get_running_loop()
         future.add_done_callback(lambda _: _on(loop, self._freed))
