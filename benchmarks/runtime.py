@@ -18,6 +18,7 @@ import time
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 from measure import RESULTS, machine, write
@@ -25,6 +26,7 @@ from random_gguf import make
 
 from dotori.evaluate.peers import Peer, compare
 from dotori.evaluate.speed import bytes_touched
+from dotori.runtime.batch import Batch, Turn
 from dotori.runtime.doctor import bandwidth
 from dotori.runtime.session import Session
 
@@ -48,6 +50,7 @@ class Row(NamedTuple):
         return f"{self.preset} {self.kind}{at}, {self.threads} thread{'s' if self.threads > 1 else ''}"
 
 
+BATCHES, STEPS = (1, 2, 4, 8), 20  # texts in a step, steps timed together
 SMALL, LARGE, MIXED = "dense-100m", "llama-1.2b", "smallthinker-4b"
 ROWS = [
     *(Row(SMALL, kind, threads, decode=128) for kind in ("Q4_0", "Q8_0", "F16", "Q4_K", "Q6_K") for threads in (2, 1)),
@@ -107,8 +110,53 @@ def first_token(models: Path, rounds: int) -> list[dict[str, Any]]:
             for name, found in times.items():
                 with Peer(name, path, 2, 64) as peer:
                     found.append(peer.about["load_seconds"] + peer.prefill(32))
-        rows.append({"row": f"{preset} Q4_0"} | {name: 1e3 * sorted(t)[len(t) // 2] for name, t in times.items()})
+        rows.append(
+            {"row": f"{preset} Q4_0", "dotori without imports": 1e3 * median(opened(path) for _ in range(rounds))}
+            | {name: 1e3 * median(found) for name, found in times.items()}
+        )
     return rows
+
+
+def opened(path: Path) -> float:
+    """Seconds from opening a file to the token after a prompt of 32, in this process."""
+    begun = time.perf_counter()
+    Session(path, 2, context=64).bench_prefill(32)
+    return time.perf_counter() - begun
+
+
+def small_batches(path: Path, rounds: int) -> dict[str, Any]:
+    """What a step of several texts' tokens costs, in steps of one: servers and prompt lookup live off it. 2 threads."""
+    session, seconds = Session(path, threads=2, context=256), {}
+    batch = Batch(session, max(BATCHES))
+    for _ in range(rounds):
+        for count in BATCHES:
+            for slot in range(count):
+                batch.begin_anew(slot)
+            begun = time.perf_counter()
+            for _ in range(STEPS):
+                batch.step([Turn(slot, [slot + 1], True) for slot in range(count)])
+            seconds.setdefault(count, []).append((time.perf_counter() - begun) / STEPS)
+    one = median(seconds[1])
+    return {"row": path.name} | {str(count): round(median(found) / one, 2) for count, found in seconds.items()}
+
+
+def operations(path: Path) -> dict[str, Any]:
+    """Megabytes and microseconds of a token by operation, 2 threads, and each one's share of the bandwidth."""
+    session = Session(path, threads=2)
+    limit, tokens = bandwidth(2), 32
+    session.bench_decode(tokens)
+    profile, touched = session.profile, bytes_touched(session)
+    rows = {
+        name: {
+            "megabytes": round(touched.get(name, 0) / 1e6, 1),
+            "microseconds": round(1e6 * profile[name] / profile["calls"], 1),
+        }
+        for name in ("qkv", "attention", "output", "gate_up", "down", "experts", "head", "rest")
+    }
+    for row in rows.values():
+        if row["megabytes"] and row["microseconds"]:
+            row["share"] = round(row["megabytes"] * 1e12 / row["microseconds"] / limit, 2)
+    return {"row": path.name, "operations": rows}
 
 
 def lookup(model: Path, tokens: int) -> dict[str, Any]:
@@ -145,6 +193,9 @@ def main() -> None:
         result["rows"].append(measure(row, words.models, words.onnx, rounds))
         write("runtime", result)
     result["first_token_ms"] = first_token(words.models, words.rounds)
+    both = [words.models / f"{preset}-Q4_0.gguf" for preset in (SMALL, LARGE)]
+    result["operations"] = [operations(path) for path in [*both, words.models / f"{MIXED}-Q4_0.gguf"]]
+    result["small_batches"] = [small_batches(path, words.rounds) for path in [*both, *words.trained]]
     result["lookup"] = [lookup(path, 200) for path in [words.models / f"{SMALL}-Q4_0.gguf", *words.trained]]
     write("runtime", result)
 

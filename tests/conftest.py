@@ -1,5 +1,6 @@
-"""One run of the whole spine, made once a session, that tests read or copy."""
+"""One run of the whole spine, made once a session, that tests read or copy; and no test talks to the outside."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,23 @@ from dotori.recipe.schema import read_recipe
 from dotori.runlog import RunLog
 
 torch.set_num_threads(1)  # shapes of tests are small: a second thread waits more than it works
+
+LOOPBACK = ("127.", "::1", "::ffff:127.", "localhost")
+
+
+def stay_inside(event: str, arguments: tuple) -> None:
+    """An audit hook: connecting to, or looking up, anything but this machine is an error."""
+    if event == "socket.connect" and isinstance(arguments[1], tuple):
+        host = str(arguments[1][0])
+    elif event == "socket.getaddrinfo" and arguments[0]:
+        host = arguments[0].decode() if isinstance(arguments[0], bytes) else str(arguments[0])
+    else:
+        return
+    if not host.startswith(LOOPBACK):
+        raise RuntimeError(f"a test reached for {host}; only loopback is allowed")
+
+
+sys.addaudithook(stay_inside)
 
 MICRO = Path(__file__).parent / "micro.toml"
 

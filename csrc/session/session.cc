@@ -56,15 +56,18 @@ double log_probability(const float* logits, int vocab_size, int32_t id) {
   return static_cast<double>(logits[id]) - largest - std::log(sum);
 }
 
-// What followed the latest earlier place of the last tokens, longest match first; as many as fit into `guess`.
+// What followed the latest earlier place of the last tokens, longest match first; fills `guess`. Where that place is so
+// late that the text ends before the guess does, the text repeats itself, and the guess goes on repeating it.
 int look_up(const std::vector<int32_t>& tokens, int32_t* guess, int room) {
   const int size = static_cast<int>(tokens.size());
   for (int match = kLongestMatch; match >= kShortestMatch; --match) {
     for (int at = size - match - 1; at >= 0; --at) {
       if (!std::equal(tokens.begin() + at, tokens.begin() + at + match, tokens.end() - match)) continue;
-      const int count = std::min(room, size - at - match);
-      std::copy_n(tokens.begin() + at + match, count, guess);
-      return count;
+      for (int i = 0; i < room; ++i) {
+        const int from = at + match + i;
+        guess[i] = from < size ? tokens[from] : guess[from - size];
+      }
+      return room;
     }
   }
   return 0;

@@ -1,7 +1,7 @@
 // A conversation with a model: the tokens so far, their cache, and what can be asked about what follows.
 //
-// Several sessions may share a model; they take turns, from any thread, or step together (batch.h). Nothing is allocated
-// per token.
+// Several sessions may share a model; they take turns, from any thread, or step together (batch.h). Nothing is
+// allocated per token.
 #pragma once
 
 #include <cstdint>
@@ -42,7 +42,7 @@ void append(Session& session, Ids ids);
 // Appends ids (at least one) and chooses the next one, which is not appended.
 int32_t next(Session& session, Ids ids, const Sampling& sampling);
 
-// Chooses an id from session.logits, which it changes. `allowed`: empty, or a bit for each id, the lowest of a word first;
+// Chooses an id from session.logits, which it changes. `allowed`: empty, or a bit for each id, a word's lowest first;
 // ids whose bit is 0 are not chosen. Throws Error when none is allowed.
 int32_t choose(Session& session, const Sampling& sampling, std::span<const uint32_t> allowed);
 

@@ -106,7 +106,8 @@ void check_lookup(Model& model, const char* name) {
     for (const int32_t id : next_by_lookup(guessing, made.back(), limit, found)) made.push_back(id);
   }
   CHECK(made == expected, "%s: lookup changes the tokens", name);
-  CHECK(passes < 199, "%s: no guess was right", name);
+  // These models come to repeat a token: a guess must go on repeating it, though it has stood there only just before.
+  CHECK(passes < 40, "%s: %d passes for 199 tokens", name, passes);
   CHECK(guessing.tokens == plain.tokens, "%s: %d tokens in the cache, not %d", name, guessing.cache.length,
         plain.cache.length);
 }

@@ -1,5 +1,7 @@
 #include "tokenizer/splitter.h"
 
+#include <algorithm>
+
 #include "format/utf8.h"
 #include "tokenizer/unicode_tables.h"
 
@@ -130,6 +132,17 @@ size_t gpt2_end(std::string_view text, size_t begin) {
   return spaces_end(text, begin, false);
 }
 
+size_t smollm_end(Splitter& s) {
+  const Seen first = see(s.text, s.at);
+  if (first.kind == CharacterClass::number) return first.next;
+  for (size_t& end = s.part_end = std::max(s.part_end, s.at); end < s.text.size();) {
+    const Seen next = see(s.text, end);
+    if (next.kind == CharacterClass::number) break;
+    end = next.next;
+  }
+  return gpt2_end(s.text.substr(0, s.part_end), s.at);
+}
+
 bool is_mark(const Seen& seen) {
   return seen.kind == CharacterClass::punctuation ||
          (seen.code < 0x80 && std::string_view("$+<=>^~|").find(static_cast<char>(seen.code)) != kNowhere);
@@ -182,6 +195,7 @@ size_t word_end(Splitter& s) {
     case Pretokenizer::qwen2: return modern_end(s.text, s.at, 1);
     case Pretokenizer::llama_bpe: return modern_end(s.text, s.at, 3);
     case Pretokenizer::gpt2: return gpt2_end(s.text, s.at);
+    case Pretokenizer::smollm: return smollm_end(s);
     case Pretokenizer::plain: return plain_end(s);
   }
   return s.text.size();

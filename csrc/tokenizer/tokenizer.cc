@@ -12,18 +12,23 @@ struct Family {
   Pretokenizer kind;
 };
 
-constexpr Family kFamilies[] = {{"qwen2", Pretokenizer::qwen2},      {"llama-bpe", Pretokenizer::llama_bpe},
-                                {"llama3", Pretokenizer::llama_bpe}, {"gpt-2", Pretokenizer::gpt2},
-                                {"default", Pretokenizer::plain}};
+constexpr Family kFamilies[] = {
+    {"qwen2", Pretokenizer::qwen2},       {"deepseek-r1-qwen", Pretokenizer::qwen2},
+    {"llama-bpe", Pretokenizer::llama_bpe}, {"llama3", Pretokenizer::llama_bpe},
+    {"llama-v3", Pretokenizer::llama_bpe},  {"falcon3", Pretokenizer::llama_bpe},
+    {"midm-2.0", Pretokenizer::llama_bpe},  {"gpt-2", Pretokenizer::gpt2},
+    {"phi-2", Pretokenizer::gpt2},          {"smollm", Pretokenizer::smollm},
+    {"refact", Pretokenizer::smollm},       {"starcoder", Pretokenizer::smollm},
+    {"command-r", Pretokenizer::smollm},    {"default", Pretokenizer::plain}};
 
 Pretokenizer pretokenizer_of(const GgufFile& file) {
   const Value* value = find_value(file, "tokenizer.ggml.pre");
-  if (!value) return Pretokenizer::gpt2;
+  if (!value) return Pretokenizer::plain;
   for (const Family& family : kFamilies) {
     if (is_string(*value) && string_at(*value) == family.name) return family.kind;
   }
   throw Error(file.path + ": pre-tokenizer: " + text_of(value) +
-              "; known: qwen2, llama-bpe, gpt-2, default; convert with one of these");
+              "; known: qwen2, llama-bpe, gpt-2, smollm, default; convert with one of these");
 }
 
 int32_t token_at(const GgufFile& file, const char* key, const Vocabulary& vocabulary) {

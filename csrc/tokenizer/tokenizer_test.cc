@@ -75,6 +75,9 @@ void test_words() {
   expect_words(Pretokenizer::gpt2, {{"I'll I'LL", {"I", "'ll", " I", "'", "LL"}},
                                     {"a 12 !?  \n b", {"a", " 12", " !?", "  \n", " b"}},
                                     {"\nx\t y", {"\n", "x", "\t", " y"}}});
+  expect_words(Pretokenizer::smollm, {{"a 12b  3", {"a", " ", "1", "2", "b", "  ", "3"}},
+                                      {"it's 1\n\n x9.", {"it", "'s", " ", "1", "\n\n", " x", "9", "."}},
+                                      {"\xe2\x85\xa7 도토리", {"\xe2\x85\xa7", " 도토리"}}});
   expect_words(Pretokenizer::plain, {{"a, b$12345 x", {"a", ",", " b", "$", "123", "45", " x"}},
                                      {" 1234\xd9\xa1", {" ", "123", "4\xd9\xa1"}},
                                      {"don't", {"don", "'", "t"}}});
@@ -280,7 +283,7 @@ TestFile with(const std::string& key, T value) {
 void test_errors() {
   using Texts = std::vector<std::string>;
   expect_error(with("tokenizer.ggml.model", "bert"), "'bert'; gpt2 (byte-level BPE) and llama");
-  expect_error(with("tokenizer.ggml.pre", "falcon"), "pre-tokenizer: 'falcon'; known: qwen2, llama-bpe, gpt-2");
+  expect_error(with("tokenizer.ggml.pre", "falcon"), "pre-tokenizer: 'falcon'; known: qwen2, llama-bpe, gpt-2, smollm");
   expect_error(with("tokenizer.ggml.tokens", Texts{}), "an array of 0");
   expect_error(with("tokenizer.ggml.tokens", Texts{"a", "a"}), "one type a token is needed");
   expect_error(with("tokenizer.ggml.token_type", std::vector<int32_t>{1, 1}), "one type a token is needed");

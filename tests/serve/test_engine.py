@@ -326,7 +326,7 @@ def test_wrong_requests(engine: Engine, change, part):
 
 @given(st.lists(st.sampled_from("abc"), max_size=30))
 def test_clients_take_turns(clients):
-    queue: FairQueue[tuple[str, int]] = FairQueue()
+    queue = FairQueue()
     for number, client in enumerate(clients):
         queue.push(client, (client, number))
     assert len(queue) == len(clients)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import tokenizers
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tokenizers import decoders, models, normalizers
+from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 from dotori.errors import UserError
 from dotori.tokenizer.byte_level import pretokenizer_json, pretokenizer_name
@@ -62,7 +62,7 @@ def test_save_copies_the_files(tokenizer: Tokenizer, tokenizer_folder: Path, tmp
     assert load_tokenizer(tmp_path).hash == tokenizer.hash
 
 
-@pytest.mark.parametrize("name", ["qwen2", "llama-bpe", "gpt-2", "default"])
+@pytest.mark.parametrize("name", ["qwen2", "llama-bpe", "gpt-2", "smollm", "default"])
 def test_pretokenizer_families_are_recognised(name: str):
     assert pretokenizer_name(pretokenizer_json(name)) == name
     assert pretokenizer_name({"type": "Whitespace"}) is None
@@ -91,6 +91,21 @@ def test_the_default_family_splits_four_times(tokenizer: Tokenizer, text: str, w
     assert [text[start:end] for _, (start, end) in found] == words
     assert plain.decode(plain.encode(text)) == text
     assert plain.parts() == parts
+
+
+@given(st.text())
+@example("a 12b  3\n\n x9. ⅧⅧ ٣٤ it's 1 도토리 2 ")
+def test_the_smollm_family_splits_as_its_published_form(text: str):
+    digits = pre_tokenizers.Digits(individual_digits=True)
+    published = pre_tokenizers.Sequence([digits, pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    tokenizer = tokenizers.Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = published
+    form = json.loads(tokenizer.to_str())["pre_tokenizer"]
+    assert pretokenizer_name(form) == "smollm"
+    tokenizer = tokenizers.Tokenizer.from_str(
+        json.dumps(json.loads(tokenizer.to_str()) | {"pre_tokenizer": pretokenizer_json("smollm")})
+    )
+    assert tokenizer.pre_tokenizer.pre_tokenize_str(text) == published.pre_tokenize_str(text)
 
 
 def test_a_sentencepiece_tokenizer_decodes(tmp_path: Path):

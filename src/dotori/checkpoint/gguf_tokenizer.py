@@ -17,7 +17,12 @@ from dotori.tokenizer.byte_level import VocabularyParts, tokenizer_files
 from dotori.tokenizer.load import Tokenizer
 
 # Other names that llama.cpp has for a family.
-_SAME = {"llama3": "llama-bpe"}
+_SAME = {
+    **dict.fromkeys(("llama3", "llama-v3", "falcon3", "midm-2.0"), "llama-bpe"),
+    **dict.fromkeys(("refact", "starcoder", "command-r"), "smollm"),
+    "deepseek-r1-qwen": "qwen2",
+    "phi-2": "gpt-2",
+}
 
 
 def tokenizer_of(file: GGUFFile) -> Tokenizer:
@@ -28,7 +33,7 @@ def tokenizer_of(file: GGUFFile) -> Tokenizer:
     tokens = meta.get("tokenizer.ggml.tokens")
     if not isinstance(tokens, list) or not tokens or not isinstance(tokens[0], str):
         raise file.fail("tokenizer.ggml.tokens", type(tokens).__name__, "an array of strings is needed")
-    types, family = _types(file, len(tokens)), str(meta.get("tokenizer.ggml.pre", "gpt-2"))
+    types, family = _types(file, len(tokens)), str(meta.get("tokenizer.ggml.pre", "default"))
     hidden = (CONTROL,) if model == "gpt2" else (CONTROL, UNKNOWN)
     parts = VocabularyParts(
         tokens=["" if kind == UNUSED else token for token, kind in zip(tokens, types, strict=True)],

@@ -78,7 +78,7 @@ class Engine:
         self._batch = Batch(session, slots)
         self._ends = frozenset(session.stop_ids)
         self._free, self._running = set(range(slots)), []  # type: tuple[set[int], list[_Run]]
-        self._waiting: FairQueue[_Run] = FairQueue()
+        self._waiting = FairQueue()
         self._changed = threading.Condition()
         self._ends_at: float | None = None
         self._seconds_per_id, self._seconds_per_request = 0.0, 1.0

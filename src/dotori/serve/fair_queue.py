@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
-
-T = TypeVar("T")
+from collections.abc import Callable
+from typing import Any
 
 
-class FairQueue(Generic[T]):
-    """Items of clients. Not locked: the owner holds its own lock."""
+class FairQueue:
+    """Items of clients, all of one type. Not locked: the owner holds its own lock."""
 
     def __init__(self) -> None:
-        self._lines: dict[str, deque[T]] = {}
+        self._lines: dict[str, deque[Any]] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._lines.values()))
 
-    def __iter__(self) -> Iterator[T]:
-        return (item for line in self._lines.values() for item in line)
-
-    def push(self, client: str, item: T) -> None:
+    def push(self, client: str, item: Any) -> None:
         """Adds an item at the end of its client's line."""
         self._lines.setdefault(client, deque()).append(item)
 
-    def pop(self) -> T:
+    def pop(self) -> Any:
         """The next client's first item; the client then comes last. Raises IndexError when there is none."""
         if not self._lines:
             raise IndexError("an empty queue")
@@ -36,7 +31,7 @@ class FairQueue(Generic[T]):
             self._lines[client] = line
         return item
 
-    def take(self, is_wanted: Callable[[T], bool]) -> list[T]:
+    def take(self, is_wanted: Callable[[Any], bool]) -> list[Any]:
         """Removes and returns the items that are wanted, in no particular order."""
         taken = []
         for client, line in list(self._lines.items()):

@@ -13,7 +13,7 @@ from dotori.tokenizer.stream import StreamDecoder
 
 
 class Constraint(Protocol):
-    """What may come next in one answer; used from the engine's thread. Methods may raise UserError: an error ends it."""
+    """What may come next in one answer; used from the engine's thread. Methods may raise UserError, which ends it."""
 
     def bitmask(self) -> np.ndarray:
         """uint32 (at least vocab / 32,): bit i % 32 of word i // 32 tells whether id i may come next."""

@@ -26,6 +26,13 @@ PRETOKENIZERS = {
 _DEFAULT = (r"[\p{P}\$\+<=>\^~\|]+", PRETOKENIZERS["gpt-2"], r"\p{N}+", r"[0-9][0-9][0-9]")
 _SPLITS: dict[str, tuple[str, ...]] = {name: (pattern,) for name, pattern in PRETOKENIZERS.items()}
 _SPLITS["default"] = _DEFAULT
+_SPLITS["smollm"] = (r"\p{N}", PRETOKENIZERS["gpt-2"])
+
+# How published folders of this family spell it.
+_SMOLLM = [
+    {"type": "Digits", "individual_digits": True},
+    {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+]
 
 
 def byte_characters() -> list[str]:
@@ -74,6 +81,8 @@ def pretokenizer_name(pre_tokenizer: dict | None) -> str | None:
     if len(steps) == 1 and steps[0].get("type") == "ByteLevel":
         plain = not steps[0].get("add_prefix_space", True) and steps[0].get("use_regex", True)
         return "gpt-2" if plain else None
+    if steps == _SMOLLM:
+        return "smollm"
     *splits, last = steps or [{}]
     if last.get("type") != "ByteLevel" or last.get("add_prefix_space") or last.get("use_regex", True):
         return None

@@ -159,7 +159,7 @@ class Tokenizer:
         if model.get("type") != "BPE" or name is None or self._decoder_kind != "bytes":
             raise UserError(
                 f"{self.where}/tokenizer.json: model {model.get('type')!r} with an unknown pre-tokenizer; byte-level "
-                "BPE of a qwen2, llama-bpe or gpt-2 family is needed here; use a model with such a tokenizer"
+                "BPE of a qwen2, llama-bpe, gpt-2 or smollm family is needed here; use a model with such a tokenizer"
             )
         tokens = [""] * self.vocab_size
         for token, index in self._vocabulary.items():

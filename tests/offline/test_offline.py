@@ -1,0 +1,115 @@
+"""Nothing leaves the machine: every verb runs where only loopback exists, and each of its system calls is watched."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CALLS = "connect,sendto,sendmsg,sendmmsg,bind,open,openat"
+# Whoever looks a name up reads this file or asks this daemon.
+LOOKUPS = ("/etc/resolv.conf", "/nscd/socket", "io.systemd.Resolve")
+INTERNET = re.compile(r'sa_family=AF_INET6?.*?(?:inet_addr\("([^"]*)"|inet_pton\(AF_INET6, "([^"]*)")')
+LOOPBACK = re.compile(r"^(127\.|::1$|::ffff:127\.)")
+DOTORI = [sys.executable, "-m", "dotori.cli.main"]
+OUTSIDE = "192.0.2.1"  # reserved for documentation (RFC 5737): nobody is there
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        shutil.which("strace") is None
+        or shutil.which("unshare") is None
+        or subprocess.run(["unshare", "-rn", "true"], capture_output=True).returncode != 0,
+        reason="strace and network namespaces are needed (Debian: strace, util-linux)",
+    ),
+]
+
+
+def watched(command: list[str], folder: Path) -> tuple[subprocess.CompletedProcess, list[str]]:
+    """Runs a command with loopback as its only network; its result, and the lines of the trace that reach further."""
+    trace = folder / "trace"
+    inside = 'ip link set lo up 2>/dev/null; exec "$@"'
+    words = ["strace", "-f", "-qq", "--seccomp-bpf", "-s", "200", "-e", f"trace={CALLS}", "-o", str(trace)]
+    environment = os.environ | {
+        name: f"http://{OUTSIDE}:9" for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy")
+    }
+    done = subprocess.run(
+        ["unshare", "-rn", "sh", "-c", inside, "sh", *words, *command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    return done, [line for line in trace.read_text(errors="replace").splitlines() if reaches_out(line)]
+
+
+def reaches_out(line: str) -> bool:
+    """Whether a line of a trace shows an address beyond loopback, or a name that is looked up."""
+    if found := INTERNET.search(line):
+        return not LOOPBACK.match(found[1] or found[2])
+    return any(mark in line for mark in LOOKUPS)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        f"socket.create_connection(('{OUTSIDE}', 80), timeout=1)",
+        "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('192.0.2.1', 53))",
+        "socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).sendto(b'x', ('2001:db8::1', 53))",
+        "socket.getaddrinfo('nowhere.invalid', 80)",
+        "socket.create_server(('0.0.0.0', 0))",
+    ],
+)
+def test_the_watch_catches_whoever_calls_out(call: str, tmp_path: Path):
+    code = f"import socket, subprocess, sys\ntry:\n    {call}\nexcept OSError:\n    pass"
+    # In a child's child: everything that a command starts is watched.
+    done, caught = watched(
+        [sys.executable, "-c", f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}])"], tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert caught
+
+
+def test_loopback_is_allowed(tmp_path: Path):
+    code = "import socket; s = socket.create_server(('127.0.0.1', 0)); socket.create_connection(s.getsockname())"
+    done, caught = watched([sys.executable, "-c", code], tmp_path)
+    assert (done.returncode, caught) == (0, []), done.stderr
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_recipe_runs_the_same_without_a_network(micro_recipe: Path, micro_run: Path, tmp_path: Path):
+    done, caught = watched([*DOTORI, "run", str(micro_recipe), "--out", "run", "--set", "seed=5"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert caught == []
+    for name in ("tokenizer/tokenizer.json", "sft/model.safetensors"):
+        assert digest(tmp_path / "run" / name) == digest(micro_run / name), name
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--help",
+        "verify {run}",
+        "inspect {run}/sft",
+        "chat {run}/sft --prompt 안녕 --max-tokens 5",
+        "chat {run}/export-q4_0 --prompt 안녕 --max-tokens 5",
+        "eval bpb {run}/export-q4_0 text.txt --json",
+        "eval storyworld {run}/export-q4_0 --count 2 --json",
+        "export gguf {run}/sft --type Q8_0 --out made",
+        "bench {run}/export-q4_0 --tokens 4 --json",
+        "doctor --out device.toml",
+    ],
+)
+def test_a_verb_reaches_nothing(words: str, micro_run: Path, tmp_path: Path):
+    (tmp_path / "text.txt").write_text("미나는 공원에 갔어요. Mina went to the park.")
+    done, caught = watched([*DOTORI, *(word.format(run=micro_run) for word in words.split())], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert caught == []
