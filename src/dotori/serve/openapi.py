@@ -29,6 +29,11 @@ _ERROR = {
         }
     },
 }
+_EVENT = {
+    "type": "object",
+    "required": ["data"],
+    "properties": {"data": {"type": "string"}, "event": {"type": "string"}},
+}
 _FAILURES = (400, 401, 403, 404, 405, 408, 413, 415, 421, 429, 431, 503)
 
 # path -> (what it does, shape of the request, required fields of the answer, whether it can stream)
@@ -64,7 +69,7 @@ def description(models: Sequence[str], limits: Limits) -> dict[str, Any]:
         reference = _component(shape, components, models)
         content = {"application/json": {"schema": _object(required)}}
         if streams:
-            content["text/event-stream"] = {"schema": {"type": "string"}}
+            content["text/event-stream"] = {"schema": _EVENT}
         paths[path] = {"post": _operation(summary, content, body={"application/json": {"schema": reference}})}
     paths |= _plain_paths(models)
     return {

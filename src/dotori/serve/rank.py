@@ -14,7 +14,10 @@ from collections.abc import Sequence
 import bm25s
 import numpy as np
 
-_SYLLABLES = re.compile(r"([가-힣\u1100-\u11ff\u3040-\u30ff\u3400-\u9fff]+)")
+_CUT = "가-힣\u1100-\u11ff\u3040-\u30ff\u3400-\u9fff"
+# A pair, a syllable that stands alone, or a word of other letters and digits.
+_TERMS = re.compile(rf"(?=([{_CUT}]{{2}}))[{_CUT}]|(?<![{_CUT}])([{_CUT}])|([^\W_{_CUT}]+)")
+_WORDS = re.compile(r"[^\W_]+")
 # Reciprocal rank fusion, Cormack et al. 2009: the constant of the paper.
 _FUSION = 60
 
@@ -23,15 +26,8 @@ def terms(text: str, pairs: bool = True) -> list[str]:
     """The terms of a text in lower case and NFC; `pairs` False keeps whole words."""
     text = unicodedata.normalize("NFC", text).lower()
     if not pairs:
-        return re.findall(r"[^\W_]+", text)
-    found: list[str] = []
-    for word in re.findall(r"[^\W_]+", text):
-        for part in _SYLLABLES.split(word):
-            if _SYLLABLES.fullmatch(part):
-                found += [part[start : start + 2] for start in range(max(1, len(part) - 1))]
-            elif part:
-                found.append(part)
-    return found
+        return _WORDS.findall(text)
+    return [pair or alone or word for pair, alone, word in _TERMS.findall(text)]
 
 
 class Index:
