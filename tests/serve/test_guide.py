@@ -31,7 +31,10 @@ def test_python(guided):
 @pytest.mark.parametrize("text", blocks("sh"), ids=range(len(blocks("sh"))))
 def test_curl(guided, text):
     done = subprocess.run(
-        ["bash", "-c", f"set -o pipefail; {text.replace(ADDRESS, guided.url)}"], capture_output=True, text=True, timeout=60
+        ["bash", "-c", f"set -o pipefail; {text.replace(ADDRESS, guided.url)}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     assert '"error"' not in done.stdout

@@ -167,13 +167,6 @@ def check_schema(schema: dict[str, Any], param: str) -> None:
     while waiting:
         item, depth = waiting.pop()
         values += 1
-        if depth > Limits.schema_depth or values > Limits.schema_values or size > Limits.schema_bytes:
-            raise invalid(
-                f"{param}: too large; at most {Limits.schema_bytes} characters, {Limits.schema_values} values and "
-                f"{Limits.schema_depth} levels; simplify it",
-                param,
-                "schema_too_large",
-            )
         if isinstance(item, dict):
             for key, value in item.items():
                 size += len(key) + 4
@@ -183,6 +176,13 @@ def check_schema(schema: dict[str, Any], param: str) -> None:
             waiting.extend((child, depth + 1) for child in item)
         else:
             size += len(item) + 2 if isinstance(item, str) else 8
+        if depth > Limits.schema_depth or values > Limits.schema_values or size > Limits.schema_bytes:
+            raise invalid(
+                f"{param}: too large; at most {Limits.schema_bytes} characters, {Limits.schema_values} values and "
+                f"{Limits.schema_depth} levels; simplify it",
+                param,
+                "schema_too_large",
+            )
 
 
 def _check_keyword(key: str, value: Any, param: str) -> None:
