@@ -70,7 +70,7 @@ async def chat(http: HttpRequest) -> Response | EventStream:
     answer = _Answer(service, generation, requests, prepared.reads_calls)
     if asked.stream:
         usage = asked.stream_options is not None and bool(asked.stream_options.include_usage)
-        return EventStream(answer.chunks(http.receive, usage))
+        return EventStream(answer.chunks(http.receive, usage), generation)
     return await answer.whole(http.receive)
 
 

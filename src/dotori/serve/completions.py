@@ -62,7 +62,7 @@ async def completions(http: HttpRequest) -> Response | EventStream:
     answer = _Answer(service, generation, requests, is_same_prompt=len(prompts) == 1)
     if asked.stream:
         usage = asked.stream_options is not None and bool(asked.stream_options.include_usage)
-        return EventStream(answer.chunks(http.receive, usage))
+        return EventStream(answer.chunks(http.receive, usage), generation)
     return await answer.whole(http.receive)
 
 

@@ -57,7 +57,7 @@ async def responses(http: HttpRequest) -> Response | EventStream:
     generation.start([request])
     answer = _Answer(service, generation, request, asked, prepared.reads_calls)
     if asked.stream:
-        return EventStream(answer.events(http.receive))
+        return EventStream(answer.events(http.receive), generation)
     return await answer.whole(http.receive)
 
 

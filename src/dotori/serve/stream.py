@@ -10,7 +10,7 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from dotori.serve.errors import ApiError
-from dotori.serve.generation import Gone
+from dotori.serve.generation import Generation, Gone
 
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -39,13 +39,14 @@ def named_event(value: dict[str, Any]) -> bytes:
 class EventStream:
     """An answer made of events; an error after the first one becomes the last event."""
 
-    def __init__(self, events: AsyncIterator[bytes]) -> None:
-        self._events = events
+    def __init__(self, events: AsyncIterator[bytes], generation: Generation) -> None:
+        """`events` come from `generation`, which is cancelled when they are not all sent."""
+        self._events, self._generation = events, generation
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends all events; breaks off when the client has left or cannot keep up."""
-        await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         try:
+            await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
             async for event in self._events:
                 await send({"type": "http.response.body", "body": event, "more_body": True})
         except ApiError as error:
@@ -57,5 +58,7 @@ class EventStream:
             await asyncio.sleep(0)
             return
         finally:
+            # A generator that was never begun does not clean up behind itself.
+            self._generation.cancel()
             await self._events.aclose()  # type: ignore[attr-defined]
         await send({"type": "http.response.body", "body": b"", "more_body": False})
