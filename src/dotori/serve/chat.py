@@ -22,7 +22,7 @@ from dotori.serve.logprobs import chat_token
 from dotori.serve.messages import plain_messages, with_tools
 from dotori.serve.models import Served
 from dotori.serve.parse import clean
-from dotori.serve.service import Service, client_of, read_request, service_of
+from dotori.serve.service import Service, client_of, is_small, read_request, service_of
 from dotori.serve.stream import DONE, HEARTBEAT, EventStream, data_event
 from dotori.serve.tools import CallArguments, CallBegins, CallReader, Part
 
@@ -46,7 +46,8 @@ async def chat(http: HttpRequest) -> Response | EventStream:
     if asked.stream_options is not None and not asked.stream:
         raise invalid("stream_options: without stream; set stream to true or leave it out", "stream_options")
     count = asked.n or 1
-    prepared = await service.workers.run(prepare, asked, served, service.limits, count)
+    is_quick = is_small(http) and served.has_quick_template and not asked.tools and asked.response_format is None
+    prepared = await service.prepare(is_quick, prepare, asked, served, service.limits, count)
     room = served.context - len(prepared.prompt)
     limit = asked.max_completion_tokens or asked.max_tokens or room
     sampling = sampling_of(

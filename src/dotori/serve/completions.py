@@ -20,7 +20,7 @@ from dotori.serve.limits import Limits
 from dotori.serve.logprobs import completion_tokens
 from dotori.serve.models import Served
 from dotori.serve.parse import clean
-from dotori.serve.service import Service, client_of, read_request, service_of
+from dotori.serve.service import Service, client_of, is_small, read_request, service_of
 from dotori.serve.stream import DONE, HEARTBEAT, EventStream, data_event
 
 DEFAULT_MAX_TOKENS = 16
@@ -33,7 +33,7 @@ async def completions(http: HttpRequest) -> Response | EventStream:
     served = service.catalog.find(asked.model)
     if asked.stream_options is not None and not asked.stream:
         raise invalid("stream_options: without stream; set stream to true or leave it out", "stream_options")
-    prompts = await service.workers.run(prompt_ids, asked.prompt, served, service.limits, "prompt")
+    prompts = await service.prepare(is_small(http), prompt_ids, asked.prompt, served, service.limits, "prompt")
     sampling = sampling_of(
         asked.temperature, asked.top_p, asked.top_k, asked.min_p, asked.repetition_penalty, asked.seed
     )

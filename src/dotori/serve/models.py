@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from dotori.errors import UserError
 from dotori.serve.engine import Engine
 from dotori.serve.errors import ApiError, invalid, shortened, too_long
 from dotori.serve.grammar import Grammars
-from dotori.tokenizer.chat import Message
+from dotori.tokenizer.chat import CHATML, Message
 
 _NAME = re.compile(r"[\w][\w.+-]{0,127}")
 
@@ -28,12 +27,14 @@ class Served:
         self.name, self.engine, self.created = name, engine, int(time.time())
         self.context: int = engine.context
         self.grammars = Grammars(engine.session)
+        tokenizer = engine.session.tokenizer
+        # Bytes of the longest token: that many times the context is the longest text that can fit.
+        self._longest = max(1, max(len(tokenizer.token_bytes(index)) for index in range(tokenizer.rows)))
 
-    @cached_property
-    def _longest(self) -> int:
-        """Bytes of the longest token: that many times the context is the longest text that can fit."""
-        tokenizer = self.engine.session.tokenizer
-        return max(1, max(len(tokenizer.token_bytes(index)) for index in range(tokenizer.rows)))
+    @property
+    def has_quick_template(self) -> bool:
+        """Whether its chat template is the one that takes no Jinja; others may loop for seconds."""
+        return self.engine.session.tokenizer.chat_template == CHATML
 
     def chat_prompt(self, messages: Sequence[Message], param: str) -> list[int]:
         """Ids of a conversation, ready for the answer. Raises ApiError when it leaves no room for one."""

@@ -21,7 +21,7 @@ from dotori.serve.messages import Plain, with_tools
 from dotori.serve.models import Served
 from dotori.serve.parse import clean
 from dotori.serve.response_object import Output, response_object
-from dotori.serve.service import Service, client_of, read_request, service_of
+from dotori.serve.service import Service, client_of, is_small, read_request, service_of
 from dotori.serve.stream import HEARTBEAT, EventStream, named_event
 from dotori.serve.tools import CallReader, call_text
 
@@ -40,7 +40,8 @@ async def responses(http: HttpRequest) -> Response | EventStream:
     service = service_of(http)
     asked = await read_request(http, shapes.ResponsesRequest)
     served = service.catalog.find(asked.model)
-    prepared = await service.workers.run(prepare, asked, served, service.limits)
+    is_quick = is_small(http) and served.has_quick_template and not asked.tools and asked.text is None
+    prepared = await service.prepare(is_quick, prepare, asked, served, service.limits)
     room = served.context - len(prepared.prompt)
     request = Request(
         prompt=prepared.prompt,
