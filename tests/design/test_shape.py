@@ -22,7 +22,7 @@ BASES = {"Module", "Protocol", "NamedTuple", "TypedDict", "Enum", "StrEnum", "In
 BASES |= {"Function", "Optimizer", "RawIOBase", "ImmutableSandboxedEnvironment"}
 
 # Worker processes have arguments and answer on their standard output.
-PROCESSES = {Path("tokenizer/workers.py"), Path("evaluate/peer_engines.py")}
+PROCESSES = {Path("tokenizer/workers.py"), Path("evaluate/peer_engines.py"), Path("serve/pdf_worker.py")}
 
 by_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 
@@ -175,6 +175,7 @@ def test_command_verbs_are_frozen():
             "export",
             "inspect",
             "run",
+            "serve",
             "tokenizer",
             "train",
             "verify",

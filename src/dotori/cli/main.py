@@ -33,6 +33,7 @@ VERBS: dict[str, str | dict[str, str]] = {
     },
     "verify": "recompute every hash and proof of a folder",
     "chat": "talk to a model folder or a GGUF file",
+    "serve": "answer the API that OpenAI's clients speak, and show a chat page",
     "bench": "measure how fast a GGUF file runs here, and how near that is to the memory's limit",
     "doctor": "measure what this machine can do and write its device profile",
     "inspect": "print how a folder came to be",
