@@ -67,6 +67,7 @@ function parts(app) {
       composer.fill(text);
       composer.focus();
     },
+    mode: (name) => app.setMode(name),
     addDocuments: () => byId('files').click(),
   });
   const sidebar = new Sidebar(words, {
