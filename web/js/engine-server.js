@@ -6,6 +6,7 @@ const PULSE_MS = 15000; // between looks at a server that is there
 const SEARCH_MS = 2000; // between looks for one that is gone
 const BATCH_LETTERS = 1_500_000; // of passages in one request: the server reads 8 MiB
 const BATCH_PASSAGES = 2000; // and 2048 documents
+const BRIEF_SECONDS = 0.02; // a stream this short has no speed worth telling
 const KEY = 'dotori.key';
 
 /** @returns {import('./shapes.js').Engine} */
@@ -71,7 +72,7 @@ class ServerEngine {
       done: true,
       reason,
       usage,
-      tokensPerSecond: tokens > 1 && seconds > 0 ? (tokens - 1) / seconds : null,
+      tokensPerSecond: tokens > 1 && seconds >= BRIEF_SECONDS ? (tokens - 1) / seconds : null,
       firstTokenMs: first === null ? null : first - began,
     };
   }

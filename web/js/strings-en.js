@@ -174,6 +174,7 @@ export default {
   'settings.importBad': 'This is not a file that Dotori exported.',
   'settings.erase': 'Erase everything',
   'settings.about': 'This model',
+  'about.context': 'Context',
   'erase.title': 'Erase everything?',
   'erase.text': 'All conversations, documents and settings in this browser will be gone. This cannot be undone.',
   'erase.do': 'Erase everything',

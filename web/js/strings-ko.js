@@ -174,6 +174,7 @@ export default {
   'settings.importBad': '도토리가 내보낸 파일이 아닙니다.',
   'settings.erase': '모두 지우기',
   'settings.about': '이 모델',
+  'about.context': '문맥',
   'erase.title': '모두 지울까요?',
   'erase.text': '이 브라우저에 있는 대화, 문서, 설정이 모두 사라집니다. 되돌릴 수 없습니다.',
   'erase.do': '모두 지우기',
