@@ -12,6 +12,12 @@ def until(page: Any, expression: str, seconds: float = 10.0) -> None:
         page.wait_for_timeout(40)
 
 
+def ready(page: Any) -> None:
+    """Waits until the page is wired and knows its models, or asks for a key."""
+    until(page, "!!document.querySelector('#model-place [title], #model-place select, dialog[open]')")
+    until(page, "document.querySelector('#main').getAttribute('aria-busy') === 'false'")
+
+
 def finished(page: Any, turns: int) -> None:
     """Waits until there are so many turns and the last is answered."""
     count = "document.querySelectorAll('article.turn').length"

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from .steps import answers, ask, finished, until
+from .steps import answers, ask, finished, ready, until
 
 pytestmark = pytest.mark.slow
 
@@ -109,7 +109,7 @@ def test_export_erase_import(open_page, standin, tmp_path):
     page.click("#settings-body >> text=모두 지우기")
     with page.expect_navigation():
         page.click("dialog >> text=모두 지우기 >> nth=-1")
-    page.wait_for_selector("#model-place .model")
+    ready(page)
     assert page.locator(".conversation").count() == 0
     assert page.evaluate("Object.keys(localStorage).length") == 0
     page.click("#open-settings")
@@ -136,7 +136,7 @@ def test_settings_are_sent_and_kept(open_page, standin):
     assert {name: standin.asked[0][name] for name in wanted} == wanted
     assert standin.asked[0]["messages"][0] == {"role": "system", "content": "짧게."}
     page.reload()
-    page.wait_for_selector("#model-place .model")
+    ready(page)
     page.click("#open-settings")
     assert page.input_value("#setting-seed") == "7"
     page.click("text=모두 자동으로")

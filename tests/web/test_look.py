@@ -1,11 +1,12 @@
 """How the page looks: languages, light and dark, phone and desktop, keyboard and screen reader."""
 
 import re
+import time
 from pathlib import Path
 
 import pytest
 
-from .steps import ask, until
+from .steps import ask, ready, until
 
 pytestmark = pytest.mark.slow
 
@@ -45,10 +46,10 @@ def test_light_and_dark_follow_the_system_and_the_switch(open_page, standin):
     page.click("text=밝게")
     assert background(page) == "rgb(251, 248, 243)"
     page.reload(wait_until="commit")
-    page.wait_for_selector("#model-place .model")
+    ready(page)
     assert background(page) == "rgb(251, 248, 243)"
     page.click("#open-settings")
-    page.click("#settings >> text=시스템 >> nth=0")
+    page.click(".segment >> text=시스템")
     assert background(page) == "rgb(27, 23, 20)"
 
 
@@ -89,7 +90,7 @@ def test_languages_follow_the_browser_and_the_switch(open_page):
     assert page.get_attribute("html", "lang") == "ko"
     assert page.locator("#new").inner_text() == "새 대화"
     page.reload()
-    page.wait_for_selector("#model-place .model")
+    ready(page)
     assert page.get_attribute("#message", "placeholder") == "메시지를 입력하세요"
 
 
@@ -139,7 +140,7 @@ def test_drawers_on_a_phone_hold_the_focus_and_give_it_back(open_page, standin):
 
 def test_fingers_find_the_buttons_and_focus_does_not_zoom(open_page, standin):
     page = open_page(width=360, height=640, has_touch=True, is_mobile=True)
-    ask(page, "물음") if False else page.fill("#message", "물음")
+    page.fill("#message", "물음")
     page.tap("#send")
     page.wait_for_selector(".answer-bar")
     small = page.evaluate(
@@ -147,7 +148,7 @@ def test_fingers_find_the_buttons_and_focus_does_not_zoom(open_page, standin):
           .map((one) => [one.id || one.className, one.getBoundingClientRect()]).filter(([, box]) => box.width < 30 || box.height < 30).map(([name]) => name)"""
     )
     assert small == []
-    sizes = page.evaluate("[...document.querySelectorAll('input, textarea')].map((one) => parseFloat(getComputedStyle(one).fontSize))")
+    sizes = page.evaluate("[...document.querySelectorAll('input:not([type=radio], [type=file]), textarea')].map((one) => parseFloat(getComputedStyle(one).fontSize))")
     assert min(sizes) >= 16, "Safari zooms in on smaller text"
 
 
@@ -172,7 +173,7 @@ def test_the_page_stays_where_the_reader_scrolled(open_page, standin):
 
 
 def test_reduced_motion_moves_nothing(open_page, standin):
-    standin.delay = 1
+    standin.reply = lambda body: (time.sleep(1), "늦은 답")[1:]
     page = open_page(reduced_motion="reduce")
     page.fill("#message", "물음")
     page.keyboard.press("Enter")
