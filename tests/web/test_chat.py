@@ -127,7 +127,14 @@ def test_export_erase_import(open_page, standin, tmp_path):
 def test_settings_are_sent_and_kept(open_page, standin):
     page = open_page()
     page.click("#open-settings")
-    for name, value in {"temperature": "0", "top_p": "0.9", "top_k": "40", "min_p": "0.1", "max_tokens": "20", "seed": "7"}.items():
+    for name, value in {
+        "temperature": "0",
+        "top_p": "0.9",
+        "top_k": "40",
+        "min_p": "0.1",
+        "max_tokens": "20",
+        "seed": "7",
+    }.items():
         page.fill(f"#setting-{name}", value)
     page.fill("#setting-system", "짧게.")
     page.locator("#setting-system").blur()
@@ -169,7 +176,10 @@ def test_a_server_that_counts_more_tokens_gets_shorter_prompts(open_page, standi
 
     standin.refusal = (400, "context_length_exceeded", "too many tokens")
     standin.reply = reply
-    page.route("**/v1/chat/completions", lambda route: (not next(refusals) and setattr(standin, "refusal", None), route.continue_()))
+    page.route(
+        "**/v1/chat/completions",
+        lambda route: (not next(refusals) and setattr(standin, "refusal", None), route.continue_()),
+    )
     ask(page, "마지막")
     assert answers(page)[-1] == "네"
     assert page.locator(".border").count() == 1

@@ -152,7 +152,8 @@ function emphasis(text, at, to, depth, options, state) {
   if (letter === '~' && run !== 2) return { text: text.slice(at, at + run), end: at + run };
   const after = text[at + run];
   if (at + run >= to) return unsettled(at, to, state) ?? { text: text.slice(at, at + run), end: at + run };
-  const inWord = letter !== '~' && run === 1 && WORD.test(text[at - 1] ?? '') && (letter === '_' || /[0-9]/.test(after));
+  const behindWord = letter !== '~' && run === 1 && WORD.test(text[at - 1] ?? '');
+  const inWord = behindWord && (letter === '_' || /[0-9]/.test(after));
   if (/\s/.test(after) || run > 3 || inWord) return { text: text.slice(at, at + run), end: at + run };
   const width = run === 3 ? 3 : size;
   const end = closer(text, at + run, Math.min(to, at + REACH), letter, width);
@@ -244,5 +245,9 @@ function anchor(address, children) {
     return null;
   }
   if (url.protocol !== 'https:' && url.protocol !== 'http:') return null;
-  return h('a', { href: url.href, title: url.href, target: '_blank', rel: 'noopener noreferrer nofollow' }, ...children);
+  return h(
+    'a',
+    { href: url.href, title: url.href, target: '_blank', rel: 'noopener noreferrer nofollow' },
+    ...children,
+  );
 }

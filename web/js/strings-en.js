@@ -26,7 +26,7 @@ export default {
   'mode.translate': 'Translate',
   'mode.tutor': 'Tutor',
   'mode.write': 'Write',
-  'mode.documents': 'My documents',
+  'mode.documents': 'Documents',
   'hint.assistant': 'Ask anything. A small model can be wrong.',
   'hint.translate': 'Korean becomes English, English becomes Korean.',
   'hint.tutor': 'Explains in easy words, asks you questions, looks over your answers.',
