@@ -49,7 +49,9 @@ def pictures(browser: Browser, url: str) -> None:
     page.click("#open-settings")
     page.wait_for_timeout(7000)  # until the notices are gone
     page.screenshot(path=DOCS / "page-desktop.png")
-    phone = _opened(browser, url, width=360, height=740, color_scheme="dark", has_touch=True, is_mobile=True)
+    phone = _opened(
+        browser, url, width=360, height=740, color_scheme="dark", has_touch=True, is_mobile=True, device_scale_factor=2
+    )
     phone.select_option("#mode", "translate")
     for text in TALK:
         _ask(phone, text)

@@ -297,3 +297,37 @@ def test_code_can_be_copied(open_page, standin):
     assert page.evaluate("navigator.clipboard.readText()") == "print(1)\n"
     page.click("[aria-label='답 복사']")
     until(page, "navigator.clipboard.readText().then((text) => text.startsWith('```py'))")
+
+
+def test_a_full_browser_says_so_and_goes_on(open_page, standin):
+    page = open_page()
+    ask(page, "하나")
+    pipe = page.context.new_cdp_session(page)
+    pipe.send("Storage.overrideQuotaForOrigin", {"origin": standin.url.rstrip("/"), "quotaSize": 1})
+    standin.reply = lambda body: ["아주 긴 답 " * 100_000]
+    ask(page, "둘")
+    until(page, "document.querySelector('#banner').textContent.includes('저장 공간이 찼습니다')")
+    assert len(answers(page)) == 2
+
+
+def test_a_browser_that_keeps_nothing_says_so_and_works(browser, standin):
+    context = browser.new_context(locale="en-US")
+    page = context.new_page()
+    page.add_init_script("Object.defineProperty(window, 'indexedDB', { value: undefined })")
+    page.goto(standin.url)
+    ready(page)
+    ask(page, "hello")
+    assert answers(page) == ["안녕하세요."]
+    assert "Conversations end with the tab" in page.locator("#banner").inner_text()
+    context.close()
+
+
+def test_the_model_is_chosen_and_kept(open_page, standin):
+    standin.models = [{"id": "small", "context": 512}, {"id": "large", "context": 4096}]
+    page = open_page()
+    page.select_option("#model-place select", "large")
+    ask(page, "물음")
+    assert standin.asked[0]["model"] == "large"
+    page.reload()
+    ready(page)
+    assert page.input_value("#model-place select") == "large"

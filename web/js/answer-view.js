@@ -129,7 +129,7 @@ export class AnswerView {
     const { words } = this;
     const bar = h('div', { class: 'answer-bar' });
     if (this.answer.text) bar.append(iconButton(icon('copy'), words.say('answer.copy'), () => this.copy()));
-    if (last) bar.append(iconButton(
+    if (last && this.answer.state !== 'error') bar.append(iconButton(
       icon('again'),
       words.say('answer.again'),
       () => this.actions.again(),
