@@ -24,7 +24,12 @@ BELOW = {
     "tests": set(),
 }
 IS_TEST = re.compile(r"_(test|bench|fuzz)\.cc$|^test_\w+\.h$")
-INSERTED = {"body.h", "panels_body.h", "formats.h", "exp.h"}  # into the namespace of each instruction set, so once in each
+INSERTED = {
+    "body.h",
+    "panels_body.h",
+    "formats.h",
+    "exp.h",
+}  # once in each set's namespace
 EMPTY_NAMES = {"utils", "util", "common", "helpers", "misc", "core", "manager", "types"}
 
 by_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CSRC)))
