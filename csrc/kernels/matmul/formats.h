@@ -7,20 +7,32 @@
 //   scale<step>(unit, part)  the weights' scale in the step, or in one of its halves of 16 columns where kParts is 2
 //   minimum<step>(unit)    what is subtracted from every weight, where kHasMinimum
 //   start(sum)             the integer from which a part's products are summed, which takes the weights' offset out
-//   weights(unit)          kUnitBytes that are next to be read
+//   ask(unit)              asks memory for what lies kAhead bytes further on
+// kUnpacksOnce: unpacking takes longer than moving activations for lots.h.
 // kNibbles: the bytes are at most 15. kFlipped: they stand for byte - 128. Otherwise they are at most 63.
+
+constexpr int kAhead = 8192;
+
+template <int bytes>
+DOTORI_INLINE void ask_lines(const uint8_t* at) {
+#pragma GCC unroll 32
+  for (int line = 0; line < bytes; line += 64) prefetch(at + line + kAhead);
+}
 
 DOTORI_INLINE F load_scales(const uint8_t* at) { return f_load_f16(reinterpret_cast<const uint16_t*>(at)); }
 
 struct Q4_0 {
-  static constexpr int kSteps = 1, kParts = 1, kUnitBytes = kQ4_0Body;
-  static constexpr bool kHasMinimum = false, kNibbles = true, kFlipped = false;
+  static constexpr int kSteps = 1, kParts = 1;
+  static constexpr bool kUnpacksOnce = false, kHasMinimum = false, kNibbles = true, kFlipped = false;
   const uint8_t *scales, *body;
 
   DOTORI_INLINE Q4_0 at(const uint8_t* panel, int64_t index) {
     return {panel + scales_at(index, kQ4_0Body), panel + body_at(index, kQ4_0Body)};
   }
-  DOTORI_INLINE const uint8_t* weights(const Q4_0& unit) { return unit.body; }
+  DOTORI_INLINE void ask(const Q4_0& unit) {
+    ask_lines<64>(unit.scales);
+    ask_lines<kQ4_0Body>(unit.body);
+  }
   template <int step>
   DOTORI_INLINE B vector(const Q4_0& unit, int j) {
     return j < 4 ? b_low(b_load(unit.body + 64 * j)) : b_high(b_load(unit.body + 64 * (j - 4)));
@@ -33,14 +45,17 @@ struct Q4_0 {
 };
 
 struct Q8_0 {
-  static constexpr int kSteps = 1, kParts = 1, kUnitBytes = kQ8_0Body;
-  static constexpr bool kHasMinimum = false, kNibbles = false, kFlipped = true;
+  static constexpr int kSteps = 1, kParts = 1;
+  static constexpr bool kUnpacksOnce = false, kHasMinimum = false, kNibbles = false, kFlipped = true;
   const uint8_t *scales, *body;
 
   DOTORI_INLINE Q8_0 at(const uint8_t* panel, int64_t index) {
     return {panel + scales_at(index, kQ8_0Body), panel + body_at(index, kQ8_0Body)};
   }
-  DOTORI_INLINE const uint8_t* weights(const Q8_0& unit) { return unit.body; }
+  DOTORI_INLINE void ask(const Q8_0& unit) {
+    ask_lines<64>(unit.scales);
+    ask_lines<kQ8_0Body>(unit.body);
+  }
   template <int step>
   DOTORI_INLINE B vector(const Q8_0& unit, int j) {
     return b_load(unit.body + 64 * j);
@@ -53,15 +68,18 @@ struct Q8_0 {
 };
 
 struct Q4_K {
-  static constexpr int kSteps = 2, kParts = 1, kUnitBytes = 8 * kVectorBytes;
-  static constexpr bool kHasMinimum = true, kNibbles = true, kFlipped = false;
+  static constexpr int kSteps = 2, kParts = 1;
+  static constexpr bool kUnpacksOnce = true, kHasMinimum = true, kNibbles = true, kFlipped = false;
   const uint8_t *block, *groups, *body;
 
   DOTORI_INLINE Q4_K at(const uint8_t* panel, int64_t index) {
     const uint8_t* block = panel + index / 4 * kQ4_KBlock;
-    return {block, block + kQ4_KScales + index % 4 * 32, block + kQ4_KNibbles + index % 4 * kUnitBytes};
+    return {block, block + kQ4_KScales + index % 4 * 32, block + kQ4_KNibbles + index % 4 * 8 * kVectorBytes};
   }
-  DOTORI_INLINE const uint8_t* weights(const Q4_K& unit) { return unit.body; }
+  DOTORI_INLINE void ask(const Q4_K& unit) {
+    ask_lines<80>(unit.groups);
+    ask_lines<8 * kVectorBytes>(unit.body);
+  }
   template <int step>
   DOTORI_INLINE B vector(const Q4_K& unit, int j) {
     return step == 0 ? b_low(b_load(unit.body + 64 * j)) : b_high(b_load(unit.body + 64 * j));
@@ -79,8 +97,8 @@ struct Q4_K {
 };
 
 struct Q6_K {
-  static constexpr int kSteps = 4, kParts = 2, kUnitBytes = kQ6_KHalf;
-  static constexpr bool kHasMinimum = false, kNibbles = false, kFlipped = false;
+  static constexpr int kSteps = 4, kParts = 2;
+  static constexpr bool kUnpacksOnce = true, kHasMinimum = false, kNibbles = false, kFlipped = false;
   const uint8_t *scales, *groups, *half;
 
   DOTORI_INLINE Q6_K at(const uint8_t* panel, int64_t index) {
@@ -88,11 +106,15 @@ struct Q6_K {
     return {panel + scales_at(index / 2, kQ6_KBody), body + index % 2 * 128,
             body + kQ6_KScales + index % 2 * kQ6_KHalf};
   }
-  DOTORI_INLINE const uint8_t* weights(const Q6_K& unit) { return unit.half; }
+  DOTORI_INLINE void ask(const Q6_K& unit) {
+    ask_lines<128>(unit.groups);
+    ask_lines<kQ6_KHalf>(unit.half);
+  }
   template <int step>
   DOTORI_INLINE B vector(const Q6_K& unit, int j) {
-    const B low = b_load(unit.half + q6_k_low_at(step % 2 * 8 + j)), high = b_load(unit.half + q6_k_high_at(j));
-    return b_or(step < 2 ? b_low(low) : b_high(low), b_two_bits<2 * step>(high));
+    const uint8_t* at = unit.half + kVectorBytes * j;
+    if constexpr (step < 3) return b_and(b_load(at + step * kQ6_KQuarter), 63);
+    else return b_top_bits(b_load(at), b_load(at + kQ6_KQuarter), b_load(at + 2 * kQ6_KQuarter));
   }
   template <int step>
   DOTORI_INLINE F scale(const Q6_K& unit, int part) {

@@ -22,12 +22,17 @@
 //
 // Q6_K body, 256 columns, 3328 bytes: scales, then two halves of 128 columns.
 //
-//     | 16 groups x (16 x i8 scale) | half 0: vectors L0 H0 L1 H1 ... L7 H7 L8 ... L15 | half 1: the same |
+//     | 16 groups x (16 x i8 scale) | half 0: three quarters of 8 vectors | half 1: the same |
 //       256 bytes                     1536
 //
-// Column c of a half lies in quarter k = c / 32 at l = c % 32. Four low bits: vector L(8 (k % 2) + l / 4), byte l % 4,
-// low nibble for k < 2, else high. Two high bits: vector H(l / 4), byte l % 4, bits 2k and 2k + 1. The vectors lie in
-// the order in which a product meets them, for the processor's own prefetching.
+// Column c of a half lies in quarter k = c / 32 at l = c % 32. The first three quarters have vectors of their own: byte
+// l % 4 of vector 8k + l / 4 is column c in its low six bits. Its two high bits are from the last quarter: the bits 2k
+// and 2k + 1 of column 96 + l. So most weights come out by one instruction, and in the order in which they lie.
+//
+//     byte l of   quarter 0:  | 96+l: bits 1 0 | l: bits 5 .. 0    |
+//                 quarter 1:  | 96+l: bits 3 2 | 32+l: bits 5 .. 0 |
+//                 quarter 2:  | 96+l: bits 5 4 | 64+l: bits 5 .. 0 |
+//
 // weight = d * scale[column / 16] * (six bits - 32).
 //
 // Q4_K, 256 columns, 2368 bytes; blocks follow one another. Eight groups of 32 columns, whose six-bit scales and minima
@@ -52,7 +57,8 @@ constexpr int kScaleBytes = 32;  // 16 x f16
 constexpr int kQ4_0Body = 4 * kVectorBytes;
 constexpr int kQ8_0Body = 8 * kVectorBytes;
 constexpr int kQ6_KScales = 256;
-constexpr int kQ6_KHalf = 24 * kVectorBytes;
+constexpr int kQ6_KQuarter = 8 * kVectorBytes;
+constexpr int kQ6_KHalf = 3 * kQ6_KQuarter;
 constexpr int kQ6_KBody = kQ6_KScales + 2 * kQ6_KHalf;
 constexpr int kQ4_KScales = 2 * kScaleBytes;
 constexpr int kQ4_KMinima = kQ4_KScales + 128;
@@ -69,9 +75,5 @@ static constexpr int64_t body_at(int64_t block, int body_bytes) {
 static constexpr int64_t paired_bytes(int64_t blocks, int body_bytes) {
   return (blocks + 1) / 2 * (2 * kScaleBytes) + blocks * body_bytes;
 }
-
-// Offsets of the vectors L(index) and H(index) within half a body of Q6_K.
-static constexpr int64_t q6_k_low_at(int64_t index) { return kVectorBytes * (index < 8 ? 2 * index : 8 + index); }
-static constexpr int64_t q6_k_high_at(int64_t index) { return kVectorBytes * (2 * index + 1); }
 
 }  // namespace dotori

@@ -8,7 +8,10 @@ namespace dotori::neon_dotprod {
 // 32 registers, four to a word.
 constexpr int kPanelTile = 1;
 constexpr int kTokenTile = 4;
+constexpr int kLotTile = 4;
 constexpr int kHalvesTile = 4;
+constexpr int kFewTile = 4;
+constexpr int kFewFloatTile = 2;
 constexpr int kFloatTile = 2;
 
 #include "kernels/matmul/body.h"

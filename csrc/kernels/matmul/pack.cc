@@ -7,15 +7,14 @@
 namespace dotori {
 namespace {
 
-// Copies `count` dwords of a file's row to lane `row` of as many vectors, which lie every `distance` bytes; `turned`
-// bits are inverted on the way.
-inline void put_dwords(const uint8_t* from, int count, int row, uint8_t* vectors, int distance = kVectorBytes,
-                       uint32_t turned = 0) {
+// Copies `count` dwords of a file's row to lane `row` of as many vectors, `turned` bits inverted on
+// the way.
+inline void put_dwords(const uint8_t* from, int count, int row, uint8_t* vectors, uint32_t turned = 0) {
   for (int index = 0; index < count; ++index) {
     uint32_t four;
     std::memcpy(&four, from + 4 * index, 4);
     four ^= turned;
-    std::memcpy(vectors + distance * index + 4 * row, &four, 4);
+    std::memcpy(vectors + kVectorBytes * index + 4 * row, &four, 4);
   }
 }
 
@@ -26,7 +25,7 @@ void pack_q4_0(const uint8_t* block, int64_t index, int row, uint8_t* panel) {
 
 void pack_q8_0(const uint8_t* block, int64_t index, int row, uint8_t* panel) {
   std::memcpy(panel + scales_at(index, kQ8_0Body) + 2 * row, block, 2);
-  put_dwords(block + 2, 8, row, panel + body_at(index, kQ8_0Body), kVectorBytes, 0x80808080u);
+  put_dwords(block + 2, 8, row, panel + body_at(index, kQ8_0Body), 0x80808080u);
 }
 
 // A file's Q4_K block: f16 d, f16 dmin, 12 bytes of scales and minima, 128 bytes of nibbles.
@@ -52,10 +51,16 @@ void pack_q6_k(const uint8_t* block, int64_t index, int row, uint8_t* panel) {
   uint8_t* body = panel + body_at(index, kQ6_KBody);
   for (int group = 0; group < 16; ++group) body[16 * group + row] = block[192 + group];
   for (int half = 0; half < 2; ++half) {
+    const uint8_t *low = block + 64 * half, *high = block + 128 + 32 * half;
+    uint8_t quarters[3][32];
+    for (int l = 0; l < 32; ++l) {
+      const int last = low[32 + l] >> 4 | high[l] >> 6 << 4;
+      quarters[0][l] = static_cast<uint8_t>((low[l] & 15) | (high[l] & 3) << 4 | (last & 3) << 6);
+      quarters[1][l] = static_cast<uint8_t>((low[32 + l] & 15) | (high[l] >> 2 & 3) << 4 | (last >> 2 & 3) << 6);
+      quarters[2][l] = static_cast<uint8_t>(low[l] >> 4 | (high[l] >> 4 & 3) << 4 | (last >> 4 & 3) << 6);
+    }
     uint8_t* out = body + kQ6_KScales + half * kQ6_KHalf;
-    put_dwords(block + 64 * half, 8, row, out + q6_k_low_at(0), 2 * kVectorBytes);
-    put_dwords(block + 64 * half + 32, 8, row, out + q6_k_low_at(8));
-    put_dwords(block + 128 + 32 * half, 8, row, out + q6_k_high_at(0), 2 * kVectorBytes);
+    for (int k = 0; k < 3; ++k) put_dwords(quarters[k], 8, row, out + k * kQ6_KQuarter);
   }
 }
 
@@ -133,9 +138,12 @@ void unpack_q6_k(const uint8_t* panel, int row, int64_t cols, float* out) {
     const int64_t block = column / 256, l = column % 32, quarter = column % 128 / 32;
     const uint8_t* body = panel + body_at(block, kQ6_KBody);
     const uint8_t* half = body + kQ6_KScales + column % 256 / 128 * kQ6_KHalf;
-    const uint8_t low = lane_byte(half + q6_k_low_at(quarter % 2 * 8 + l / 4), row, l % 4);
-    const uint8_t high = lane_byte(half + q6_k_high_at(l / 4), row, l % 4);
-    const int six_bits = (quarter < 2 ? low & 15 : low >> 4) | (high >> (2 * quarter) & 3) << 4;
+    int six_bits = 0;
+    for (int64_t k = 0; k < 3; ++k) {
+      const int byte = lane_byte(half + k * kQ6_KQuarter, row, l);
+      if (k == quarter) six_bits = byte & 63;
+      if (quarter == 3) six_bits |= byte >> 6 << 2 * k;
+    }
     const int scale = static_cast<int8_t>(body[column % 256 / 16 * 16 + row]);
     const float d = f16_at(panel + scales_at(block, kQ6_KBody) + 2 * row);
     out[column] = d * static_cast<float>(scale) * static_cast<float>(six_bits - 32);

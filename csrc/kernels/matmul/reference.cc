@@ -39,11 +39,12 @@ Weight weight_q6_k(const uint8_t* panel, int row, int64_t column) {
   const uint8_t* body = panel + body_at(column / 256, kQ6_KBody);
   const uint8_t* half = body + kQ6_KScales + column % 256 / 128 * kQ6_KHalf;
   const int64_t quarter = column % 128 / 32, l = column % 32;
-  const int low = half[q6_k_low_at(quarter % 2 * 8 + l / 4) + row * 4 + l % 4];
-  const int high = half[q6_k_high_at(l / 4) + row * 4 + l % 4];
-  const int level = (quarter < 2 ? low % 16 : low / 16) + 16 * (high >> (2 * quarter) & 3) - 32;
+  const int64_t at = l / 4 * 64 + row * 4 + l % 4;
+  const int level = quarter < 3 ? half[quarter * kQ6_KQuarter + at] % 64
+                                : half[at] / 64 + 4 * (half[kQ6_KQuarter + at] / 64) +
+                                      16 * (half[2 * kQ6_KQuarter + at] / 64);
   const int scale = static_cast<int8_t>(body[column % 256 / 16 * 16 + row]);
-  return {f16_at(panel + scales_at(column / 256, kQ6_KBody) + 2 * row) * static_cast<float>(scale), 0.0f, level};
+  return {f16_at(panel + scales_at(column / 256, kQ6_KBody) + 2 * row) * static_cast<float>(scale), 0.0f, level - 32};
 }
 
 // Groups of 16 columns share scales in every format: an exact integer product each, summed in double.

@@ -135,15 +135,14 @@ DOTORI_INLINE B b_flip(B v) {  // each byte's highest bit turned: u8 to i8 - 128
   const __m256i bits = _mm256_set1_epi8(static_cast<char>(0x80));
   return {_mm256_xor_si256(v.a, bits), _mm256_xor_si256(v.b, bits)};
 }
-// Two bits of each byte, at bit `at`, moved to bits 4 and 5.
-template <int at>
-DOTORI_INLINE B b_two_bits(B v) {
-  if constexpr (at < 4) {
-    return b_and(B{_mm256_slli_epi16(v.a, 4 - at), _mm256_slli_epi16(v.b, 4 - at)}, 0x30);
-  } else {
-    return b_and(B{_mm256_srli_epi16(v.a, at - 4), _mm256_srli_epi16(v.b, at - 4)}, 0x30);
-  }
+// The two highest bits of three bytes side by side: a's lowest, then b's, then c's.
+DOTORI_INLINE __m256i top_bits(__m256i a, __m256i b, __m256i c) {
+  const __m256i low = _mm256_and_si256(_mm256_srli_epi16(a, 6), _mm256_set1_epi8(0x03));
+  const __m256i middle = _mm256_and_si256(_mm256_srli_epi16(b, 4), _mm256_set1_epi8(0x0c));
+  const __m256i high = _mm256_and_si256(_mm256_srli_epi16(c, 2), _mm256_set1_epi8(0x30));
+  return _mm256_or_si256(_mm256_or_si256(low, middle), high);
 }
+DOTORI_INLINE B b_top_bits(B a, B b, B c) { return {top_bits(a.a, b.a, c.a), top_bits(a.b, b.b, c.b)}; }
 
 // Nothing, but the compiler may not take a sum apart here: GCC otherwise regroups integer sums into trees, which need
 // far more registers than there are.

@@ -81,12 +81,13 @@ DOTORI_INLINE B b_high(B a) { return _mm512_and_si512(_mm512_srli_epi16(a, 4), _
 DOTORI_INLINE B b_flip(B a) {  // each byte's highest bit turned: u8 to i8 - 128 and back
   return _mm512_xor_si512(a, _mm512_set1_epi8(static_cast<char>(0x80)));
 }
-// Two bits of each byte, at bit `at`, moved to bits 4 and 5.
-template <int at>
-DOTORI_INLINE B b_two_bits(B a) {
-  const __m512i mask = _mm512_set1_epi8(0x30);
-  if constexpr (at < 4) return _mm512_and_si512(_mm512_slli_epi16(a, 4 - at), mask);
-  return _mm512_and_si512(_mm512_srli_epi16(a, at - 4), mask);
+// The two highest bits of three bytes side by side: a's lowest, then b's, then c's.
+DOTORI_INLINE B b_top_bits(B a, B b, B c) {
+  constexpr int kChoose = 0xca;  // by the first operand's bits: the second or the third
+  const __m512i ab = _mm512_ternarylogic_epi32(_mm512_set1_epi8(0x03), _mm512_srli_epi16(a, 6),
+                                               _mm512_srli_epi16(b, 4), kChoose);
+  const __m512i abc = _mm512_ternarylogic_epi32(_mm512_set1_epi8(0x0f), ab, _mm512_srli_epi16(c, 2), kChoose);
+  return b_and(abc, 63);
 }
 
 // acc[lane] += sum over four bytes of w[4 lane + i] * x[i]: w unsigned, x four signed bytes shared by all lanes.

@@ -159,18 +159,12 @@ DOTORI_INLINE B b_flip(B v) {  // each byte's highest bit turned: u8 to i8 - 128
   const uint8x16_t bits = vdupq_n_u8(0x80);
   return {veorq_u8(v.a, bits), veorq_u8(v.b, bits), veorq_u8(v.c, bits), veorq_u8(v.d, bits)};
 }
-// Two bits of each byte, at bit `at`, moved to bits 4 and 5.
-template <int at>
-DOTORI_INLINE B b_two_bits(B v) {
-  if constexpr (at < 4) {
-    return b_and(B{vshlq_n_u8(v.a, 4 - at), vshlq_n_u8(v.b, 4 - at), vshlq_n_u8(v.c, 4 - at), vshlq_n_u8(v.d, 4 - at)},
-                 0x30);
-  } else if constexpr (at == 4) {
-    return b_and(v, 0x30);
-  } else {
-    return b_and(B{vshrq_n_u8(v.a, at - 4), vshrq_n_u8(v.b, at - 4), vshrq_n_u8(v.c, at - 4), vshrq_n_u8(v.d, at - 4)},
-                 0x30);
-  }
+// The two highest bits of three bytes side by side: a's lowest, then b's, then c's.
+DOTORI_INLINE uint8x16_t top_bits(uint8x16_t a, uint8x16_t b, uint8x16_t c) {
+  return vshrq_n_u8(vsriq_n_u8(c, vsriq_n_u8(b, a, 2), 2), 2);  // each pushes the ones before it down by two
+}
+DOTORI_INLINE B b_top_bits(B a, B b, B c) {
+  return {top_bits(a.a, b.a, c.a), top_bits(a.b, b.b, c.b), top_bits(a.c, b.c, c.c), top_bits(a.d, b.d, c.d)};
 }
 
 // 64 signed bytes.
