@@ -38,7 +38,7 @@ class Service:
         self.pdf_workers = Workers(self.limits.pdf_workers, self.limits.pdf_queue, "pdf")
 
     async def prepare(self, is_small: bool, function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
-        """`function`'s result: at once for small work, which changes of thread would only delay, else by a worker."""
+        """`function`'s result: at once for small work, which a change of thread would only delay, else by a worker."""
         return function(*arguments) if is_small else await self.workers.run(function, *arguments)
 
     def close(self) -> None:
