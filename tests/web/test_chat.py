@@ -301,13 +301,21 @@ def test_code_can_be_copied(open_page, standin):
 
 def test_a_full_browser_says_so_and_goes_on(open_page, standin):
     page = open_page()
-    ask(page, "하나")
-    pipe = page.context.new_cdp_session(page)
-    pipe.send("Storage.overrideQuotaForOrigin", {"origin": standin.url.rstrip("/"), "quotaSize": 1})
-    standin.reply = lambda body: ["아주 긴 답 " * 100_000]
+    page.evaluate(
+        """() => { IDBObjectStore.prototype.put = () => { throw new DOMException('full', 'QuotaExceededError'); }; }"""
+    )
     ask(page, "둘")
-    until(page, "document.querySelector('#banner').textContent.includes('저장 공간이 찼습니다')")
-    assert len(answers(page)) == 2
+    assert "저장 공간이 찼습니다" in page.locator("#banner").inner_text()
+    assert answers(page) == ["안녕하세요."]
+
+
+def test_a_long_question_is_sent_whole_and_shown_in_part(open_page, standin):
+    page = open_page()
+    page.fill("#message", "가나다 " * 5000)
+    page.click("#send")
+    finished(page, 1)
+    assert len(standin.questions()[0]) == 19_999
+    assert "글자 15999개 더" in page.locator(".bubble").inner_text()
 
 
 def test_a_browser_that_keeps_nothing_says_so_and_works(browser, standin):

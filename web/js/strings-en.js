@@ -91,6 +91,7 @@ export default {
   'answer.tokens': '{count} tokens',
   'question.edit': 'Edit and send again',
   'question.copy': 'Copy question',
+  'question.more': ' … {count} more letters',
   'question.removed': 'Asked again; the turns after it were removed.',
   'code.copy': 'Copy',
   'code.label': 'code',

@@ -7,6 +7,7 @@ import { cautionsFor } from './caution.js';
 import { MODES, MODE_NAMES } from './modes.js';
 import { notify } from './dialogs.js';
 
+const SHOWN_LETTERS = 4000; // of a question; a browser lays a pasted book out for minutes
 const NEAR_PX = 80; // from the end: still reading along
 
 /**
@@ -95,7 +96,9 @@ export class Thread {
       words.say(`mode.${exchange.mode}`),
       choice,
     ].filter(Boolean).join(' · ');
-    const bubble = h('div', { class: 'bubble', text: exchange.question });
+    const more = exchange.question.length - SHOWN_LETTERS;
+    const cut = more > 0 ? h('span', { class: 'hint', text: words.say('question.more', { count: more }) }) : null;
+    const bubble = h('div', { class: 'bubble' }, exchange.question.slice(0, SHOWN_LETTERS), cut);
     const edit = iconButton(
       icon('pencil'),
       words.say('question.edit'),
