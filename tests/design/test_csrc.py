@@ -24,12 +24,7 @@ BELOW = {
     "tests": set(),
 }
 IS_TEST = re.compile(r"_(test|bench|fuzz)\.cc$|^test_\w+\.h$")
-INSERTED = {
-    "body.h",
-    "panels_body.h",
-    "formats.h",
-    "exp.h",
-}  # once in each set's namespace
+INSERTED = {"body.h", "lots.h", "panels_body.h", "formats.h", "exp.h"}  # once in each set's namespace
 EMPTY_NAMES = {"utils", "util", "common", "helpers", "misc", "core", "manager", "types"}
 
 by_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CSRC)))
