@@ -30,7 +30,7 @@ CONTEXT = 32768
 EPSILON = 1e-5
 PIECE = 1 << 22
 _SIGMOID = 2
-_NORMAL, CONTROL, _UNUSED = 1, 3, 5
+_NORMAL, CONTROL = 1, 3
 _MERGES = (" t", "he", "in", " a", "re", " the", "er", "on", " w", "at")
 
 
@@ -165,7 +165,8 @@ def tensors(preset: Preset, kind: str) -> Iterator[Tensor]:
 
 
 def vocabulary(size: int) -> tuple[list[str], list[int], list[str]]:
-    """Byte-level (tokens, GGUF token types, merges): 256 bytes, ten merges, end of text, the rest unused."""
+    """Byte-level (tokens, GGUF token types, merges): 256 bytes, ten merges, end of text; the rest are words that no
+    merge makes, so that whatever a random model says has text."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     letters = {byte: chr(byte) for byte in printable}
     for byte in range(256):
@@ -179,8 +180,8 @@ def vocabulary(size: int) -> tuple[list[str], list[int], list[str]]:
         merges.append(f"{written[:head]} {written[head:]}")
         tokens.append(written)
     tokens.append("<|endoftext|>")
-    types = [_NORMAL] * (len(tokens) - 1) + [CONTROL] + [_UNUSED] * (size - len(tokens))
-    return tokens + [f"<unused{index}>" for index in range(len(tokens), size)], types, merges
+    types = [_NORMAL] * (len(tokens) - 1) + [CONTROL] + [_NORMAL] * (size - len(tokens))
+    return tokens + [f"{letters[32]}w{index}" for index in range(len(tokens), size)], types, merges
 
 
 def _metadata(writer: gguf.GGUFWriter, p: Preset, kind: str, window: int | None) -> None:

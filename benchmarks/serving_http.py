@@ -1,4 +1,4 @@
-"""What HTTP costs: streams of `dotori serve`'s application on loopback against the bare session, on the same file.
+"""What HTTP costs: streams of a `dotori serve` on loopback against the bare session, on the same file.
 
     python benchmarks/serving_http.py MODEL.gguf [--threads 2] [--tokens 128] [--requests 2000] [--clients 64]
 
@@ -11,18 +11,17 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import socket
 import statistics
-import threading
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from dotori.runtime.open import open_gguf
-from dotori.serve.engine import Engine
-from dotori.serve.lifecycle import listening_socket, run_server
-from dotori.serve.limits import Limits
-from dotori.serve.models import Catalog, Served
-from dotori.serve.service import Service
 
 
 def streamed(port: int, prompt: list[int], tokens: int) -> tuple[float, float, str]:
@@ -53,13 +52,27 @@ def alone(session, prompt: list[int], tokens: int) -> tuple[float, float]:
     return first, time.perf_counter() - start
 
 
-def resident() -> int:
-    """Bytes of memory in use."""
-    words = Path("/proc/self/statm").read_text().split()
-    return int(words[1]) * 4096
+def resident(process: int) -> int:
+    """Bytes of memory that a process has in use."""
+    return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * 4096
 
 
-def measure(options: argparse.Namespace, port: int, session) -> dict:
+@contextmanager
+def server(model: Path, threads: int) -> Iterator[tuple[int, int]]:
+    """(process id, port) of a `dotori serve` of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    words = ["serve", f"m={model}", "--port", str(port), "--threads", str(threads), "--queue", "256"]
+    with subprocess.Popen([sys.executable, "-m", "dotori.cli.main", *words], stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        process.stderr.readline()  # it says so when it listens
+        try:
+            yield process.pid, port
+        finally:
+            process.terminate()
+
+
+def measure(options: argparse.Namespace, process: int, port: int, session) -> dict:
     """All three figures."""
     prompts = [[(7 * i + 131 * n + 1) % session.vocab_size for i in range(64)] for n in range(2 * options.rounds + 2)]
     streamed(port, prompts[-1], 4)
@@ -76,7 +89,7 @@ def measure(options: argparse.Namespace, port: int, session) -> dict:
         together = list(pool.map(lambda prompt: streamed(port, prompt, 24)[2], many))
     for number in range(200):
         streamed(port, many[number % len(many)], 4)
-    before = resident()
+    before = resident(process)
     for number in range(options.requests):
         streamed(port, many[number % len(many)], 4)
     return {
@@ -89,7 +102,7 @@ def measure(options: argparse.Namespace, port: int, session) -> dict:
         "clients": options.clients,
         "clients_equal_to_solo": sum(a == b for a, b in zip(solo, together, strict=True)),
         "requests": options.requests,
-        "memory_growth_bytes": resident() - before,
+        "memory_growth_bytes": resident(process) - before,
     }
 
 
@@ -105,21 +118,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     session = open_gguf(options.model, options.threads)
-    service = Service(Catalog([Served("m", Engine(session.fork(), queue=256))]), Limits())
-    plug, ready, stops = listening_socket("127.0.0.1", 0), threading.Event(), []
-    port = plug.getsockname()[1]
-    thread = threading.Thread(target=lambda: run_server(service, {}, plug, None, (), ready.set, stops.append))
-    thread.start()
-    ready.wait()
-    try:
-        report = measure(options, port, session)
-    finally:
-        stops[0]()
-        thread.join()
+    with server(options.model, options.threads) as (process, port):
+        report = measure(options, process, port, session)
     text = json.dumps({"file": options.model.name, "threads": options.threads} | report, indent=2)
     print(text)
     if options.out:
-        options.out.write_text(text + "\n")
+        known = json.loads(options.out.read_text()) if options.out.exists() else {}
+        known[f"http {options.model.name}"] = json.loads(text)
+        options.out.write_text(json.dumps(known, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -113,3 +113,36 @@ def test_a_verb_reaches_nothing(words: str, micro_run: Path, tmp_path: Path):
     done, caught = watched([*DOTORI, *(word.format(run=micro_run) for word in words.split())], tmp_path)
     assert done.returncode == 0, done.stderr
     assert caught == []
+
+
+SESSION = """
+import json, socket, subprocess, sys, urllib.request
+with socket.create_server(("127.0.0.1", 0)) as free:
+    port = free.getsockname()[1]
+words = [sys.executable, "-m", "dotori.cli.main", "serve", f"m={sys.argv[1]}", "--port", str(port)]
+with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as server:
+    print(server.stderr.readline(), file=sys.stderr)
+    say = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    def ask(path, **fields):
+        body, headers = json.dumps(fields).encode() if fields else None, {"content-type": "application/json"}
+        with say.open(urllib.request.Request(f"http://127.0.0.1:{port}{path}", body, headers), timeout=60) as answer:
+            return answer.read()
+    said = [{"role": "user", "content": "안녕"}]
+    for path in ("/", "/config.json", "/v1/models", "/health", "/metrics", "/openapi.json"):
+        ask(path)
+    ask("/v1/chat/completions", model="m", messages=said, max_tokens=5)
+    ask("/v1/chat/completions", model="m", messages=said, max_tokens=5, stream=True)
+    ask("/v1/chat/completions", model="m", messages=said, max_tokens=20, response_format={"type": "json_object"})
+    ask("/v1/completions", model="m", prompt="안녕", max_tokens=5)
+    ask("/v1/responses", model="m", input="안녕", max_output_tokens=16)
+    ask("/v1/embeddings", model="m", input="안녕")
+    ask("/v1/rerank", model="m", query="도토리", documents=["도토리는 참나무의 열매", "acorn"])
+    server.terminate()
+sys.exit(server.returncode)
+"""
+
+
+def test_a_server_session_reaches_nothing(micro_run: Path, tmp_path: Path):
+    done, caught = watched([sys.executable, "-c", SESSION, str(micro_run / "export-q4_0")], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert caught == []
