@@ -11,7 +11,6 @@ constexpr int kTokenTile = 3;
 constexpr int kLotTile = 3;
 constexpr int kHalvesTile = 3;
 constexpr int kFewTile = 3;
-constexpr int kFewFloatTile = 3;
 constexpr int kFloatTile = 3;
 
 #include "kernels/matmul/body.h"

@@ -1,7 +1,7 @@
 // The matrix products in vector words, one for all quantized formats and one for all floating ones (formats.h).
 // The including file says how many panels share an activation in registers, kPanelTile, and how many tokens a weight of
-// theirs: kTokenTile, kFloatTile, and by lots kLotTile, or kHalvesTile where a step has two scales. Of single panels it
-// is kFewTile and kFewFloatTile tokens.
+// theirs: kTokenTile, kFloatTile, and by lots kLotTile, or kHalvesTile where a step has two scales. Of single panels
+// few tokens take kFewTile, or kFloatTile.
 //
 // Every token's sums run by columns in one order, whatever the tile: a token's result is independent of its company.
 
@@ -253,7 +253,7 @@ template <typename Format>
 DOTORI_INLINE void multiply_floating(DType type, const uint8_t* panels, int count, const Inputs& x, float* y,
                                      int64_t y_stride) {
   const int64_t bytes = panel_bytes(type, x.cols);
-  if (x.tokens <= kFewTokens) return multiply<Format, 1, kFewFloatTile>(bytes, panels, count, x, y, y_stride);
+  if (x.tokens <= kFewTokens) return multiply<Format, 1, kFloatTile>(bytes, panels, count, x, y, y_stride);
   multiply<Format, kPanelTile, kFloatTile>(bytes, panels, count, x, y, y_stride);
 }
 

@@ -11,7 +11,6 @@ constexpr int kTokenTile = 4;
 constexpr int kLotTile = 4;
 constexpr int kHalvesTile = 4;
 constexpr int kFewTile = 4;
-constexpr int kFewFloatTile = 2;
 constexpr int kFloatTile = 2;
 
 #include "kernels/matmul/body.h"
