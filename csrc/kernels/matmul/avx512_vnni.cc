@@ -5,13 +5,8 @@
 
 namespace dotori::avx512_vnni {
 
-<<<<<<< HEAD
 // 32 registers: 12 dot products, 12 sums and the weights; by lots ten of each are faster, with room for scales. A
 // second panel halves the loads of activations, of which there is otherwise one for each product.
-=======
-// 32 registers: 12 dot products, 12 sums and the weights; by lots ten of each are faster, with room for scales. Another
-// panel halves the loads of activations, of which there is otherwise one for each product.
->>>>>>> kernels
 constexpr int kPanelTile = 2;
 constexpr int kTokenTile = 6;
 constexpr int kLotTile = 5;
