@@ -7,11 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import torch
 
 from dotori.checkpoint.gguf import write_gguf
-from dotori.model.config import ModelConfig
-from dotori.model.transformer import Transformer
 from dotori.runtime.session import Session
 from dotori.serve.engine import Engine
 from dotori.serve.lifecycle import listening_socket, run_server
@@ -19,8 +16,6 @@ from dotori.serve.limits import Limits
 from dotori.serve.models import Catalog, Served
 from dotori.serve.page import read_page
 from dotori.serve.service import Service
-from dotori.tokenizer.load import load_tokenizer
-from dotori.tokenizer.train_bpe import train_bpe
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -36,32 +31,13 @@ PAGE = {
 
 
 @pytest.fixture(scope="session")
-def make_model(tmp_path_factory):
-    """make_model(hidden, layers) -> a random model over bytes and a few merges: it speaks noise, broken UTF-8 too."""
-    folder = tmp_path_factory.mktemp("tokenizer") / "small"
-    train_bpe((f"다람쥐가 {n}개의 도토리를 숨깁니다. The squirrel hides {n} acorns." for n in range(60)), 320, folder)
-    tokenizer = load_tokenizer(folder)
+def make_model(random_model, tmp_path_factory):
+    """make_model(hidden, layers) -> the file of a random model."""
 
     def make(hidden: int, layers: int) -> Path:
-        config = ModelConfig(
-            model_type="granite",
-            vocab_size=tokenizer.vocab_size,
-            hidden_size=hidden,
-            intermediate_size=2 * hidden,
-            num_hidden_layers=layers,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            head_dim=8,
-            max_position_embeddings=4096,
-            tie_word_embeddings=True,
-            bos_token_id=0,
-            eos_token_id=2,
-        )
-        generator, model = torch.Generator().manual_seed(5), Transformer(config)
-        for parameter in model.parameters():
-            torch.nn.init.normal_(parameter.data, std=0.4 if parameter.ndim > 1 else 1.0, generator=generator)
+        oracle = random_model(4096, hidden, layers)
         path = tmp_path_factory.mktemp("served") / "acorn.gguf"
-        write_gguf(path, config, dict(model.named_parameters()), tokenizer, "F32", {})
+        write_gguf(path, oracle.config, dict(oracle.model.named_parameters()), oracle.tokenizer, "F32", {})
         return path
 
     return make

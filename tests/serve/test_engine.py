@@ -13,43 +13,19 @@ from hypothesis import strategies as st
 
 from dotori.checkpoint.gguf import write_gguf
 from dotori.errors import UserError
-from dotori.model.config import ModelConfig
 from dotori.model.sampling import Sampling
-from dotori.model.transformer import Transformer
 from dotori.runtime.session import Session
 from dotori.runtime.torch_session import TorchSession
 from dotori.serve.engine import Engine, Finish, Full, Piece, Request
 from dotori.serve.fair_queue import FairQueue
-from dotori.tokenizer.load import load_tokenizer
 from dotori.tokenizer.stream import StreamDecoder
-from dotori.tokenizer.train_bpe import train_bpe
 
 CONTEXT = 256
 
 
 @pytest.fixture(scope="module")
-def oracle(tmp_path_factory) -> TorchSession:
-    folder = tmp_path_factory.mktemp("tokenizer") / "small"
-    train_bpe((f"다람쥐가 {n}개의 도토리를 숨깁니다. The squirrel hides {n} acorns." for n in range(60)), 320, folder)
-    tokenizer = load_tokenizer(folder)
-    config = ModelConfig(
-        model_type="granite",
-        vocab_size=tokenizer.vocab_size,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=8,
-        max_position_embeddings=CONTEXT,
-        tie_word_embeddings=True,
-        bos_token_id=0,
-        eos_token_id=2,
-    )
-    generator, model = torch.Generator().manual_seed(5), Transformer(config)
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter.data, std=0.4 if parameter.ndim > 1 else 1.0, generator=generator)
-    return TorchSession(model, tokenizer)
+def oracle(random_model) -> TorchSession:
+    return random_model(CONTEXT)
 
 
 @pytest.fixture(scope="module")
