@@ -8,14 +8,14 @@ import { notify } from './dialogs.js';
  * @typedef {object} AnswerActions
  * @property {() => void} again
  * @property {(step: number) => void} page to the previous or next answer of the same question
- * @property {(source: import('./types.js').Source) => void} openSource
+ * @property {(source: import('./shapes.js').Source) => void} openSource
  * @property {(kind: string) => void} retry
  */
 
 export class AnswerView {
   /**
    * @param {import('./strings.js').Words} words
-   * @param {import('./types.js').Answer} answer
+   * @param {import('./shapes.js').Answer} answer
    * @param {AnswerActions} actions
    */
   constructor(words, answer, actions) {
@@ -126,7 +126,7 @@ export class AnswerView {
     if (state === 'length') parts.push(this.words.say('answer.length'));
     if (usage) parts.push(this.words.say('answer.tokens', { count: usage.completion_tokens }));
     if (tokensPerSecond) parts.push(this.words.say('answer.speed', { speed: tokensPerSecond.toFixed(tokensPerSecond < 100 ? 1 : 0) }));
-    if (firstTokenMs !== null) parts.push(this.words.say('answer.first', { seconds: (firstTokenMs / 1000).toFixed(2) }));
+    if (firstTokenMs !== null) parts.push(this.words.say('answer.first', { time: duration(firstTokenMs) }));
     return parts.join(' · ');
   }
 
@@ -149,4 +149,8 @@ export class AnswerView {
     });
     return h('div', { class: 'code-head' }, h('span', { text: language || words.say('code.label') }), copy);
   }
+}
+
+function duration(milliseconds) {
+  return milliseconds < 1000 ? `${Math.max(1, Math.round(milliseconds))} ms` : `${(milliseconds / 1000).toFixed(1)} s`;
 }

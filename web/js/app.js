@@ -13,7 +13,7 @@ const TITLE_LETTERS = 60;
 
 export class App {
   /**
-   * @param {import('./types.js').Engine} engine
+   * @param {import('./shapes.js').Engine} engine
    * @param {import('./store.js').Store} store
    * @param {any} settings
    * @param {import('./strings.js').Words} words
@@ -25,12 +25,12 @@ export class App {
     this.words = words;
     this.weights = new Weights(settings.ratios);
     this.library = new Library([]);
-    /** @type {import('./types.js').Model[]} */
+    /** @type {import('./shapes.js').Model[]} */
     this.models = [];
-    /** @type {import('./types.js').Conversation[]} */
+    /** @type {import('./shapes.js').Conversation[]} */
     this.conversations = [];
     this.choices = {};
-    /** @type {{stop: AbortController, conversation: import('./types.js').Conversation}|null} */
+    /** @type {{stop: AbortController, conversation: import('./shapes.js').Conversation}|null} */
     this.running = null;
     this.conversation = this.emptyConversation(settings.mode);
     /** drawn by main.js once the parts of the page are there */

@@ -10,21 +10,21 @@ const RETRIES = 8; // shorter prompts after "too long"
 
 /**
  * @typedef {object} Asked
- * @property {import('./types.js').Engine} engine
- * @property {import('./types.js').Model} model
+ * @property {import('./shapes.js').Engine} engine
+ * @property {import('./shapes.js').Model} model
  * @property {any} settings
  * @property {import('./budget.js').Weights} weights
  * @property {import('./documents.js').Library} library
  * @property {import('./strings.js').Words} words
- * @property {import('./types.js').Conversation} conversation
+ * @property {import('./shapes.js').Conversation} conversation
  * @property {number} index of the exchange
  * @property {AbortSignal} signal
  */
 
 /**
  * An answer before anything is known of it.
- * @param {import('./types.js').Model} model
- * @returns {import('./types.js').Answer}
+ * @param {import('./shapes.js').Model} model
+ * @returns {import('./shapes.js').Answer}
  */
 export function freshAnswer(model) {
   return {
@@ -44,7 +44,7 @@ export function freshAnswer(model) {
 /**
  * Fills `answer` while the model speaks. Never throws: what goes wrong stands in `answer.error`.
  * @param {Asked} asked
- * @param {import('./types.js').Answer} answer
+ * @param {import('./shapes.js').Answer} answer
  * @param {(piece: string) => void} onPiece '' when something else changed
  */
 export async function ask(asked, answer, onPiece) {
@@ -121,7 +121,7 @@ function dropOne({ index }, answer) {
   else answer.sources.pop();
 }
 
-/** @returns {import('./types.js').Message[]} */
+/** @returns {import('./shapes.js').Message[]} */
 function compose({ conversation, index, settings, model }, answer) {
   const exchange = conversation.exchanges[index];
   const system = systemPrompt(exchange.mode, exchange.question, settings.system, model.context);

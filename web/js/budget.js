@@ -26,7 +26,7 @@ export function weigh(text) {
   return weight;
 }
 
-/** @param {import('./types.js').Message[]} messages */
+/** @param {import('./shapes.js').Message[]} messages */
 export function weighMessages(messages) {
   return messages.reduce((sum, message) => sum + weigh(message.content) + PER_MESSAGE, 0);
 }
@@ -43,7 +43,7 @@ export class Weights {
     return this.ratios[model] ?? FIRST_RATIO;
   }
 
-  /** @param {string} model @param {import('./types.js').Message[]} messages */
+  /** @param {string} model @param {import('./shapes.js').Message[]} messages */
   tokens(model, messages) {
     return Math.ceil(weighMessages(messages) * this.ratio(model));
   }

@@ -3,7 +3,7 @@ import { cutPassages } from './passages.js';
 import { passageTokens } from './budget.js';
 import { newId } from './transfer.js';
 
-const MOST_BYTES = 20_000_000; // of one file
+const MOST_BYTES = 8_000_000; // of one file; what the server takes too
 const KINDS = /\.(txt|md|markdown|pdf)$/i;
 
 /** A file that cannot be taken, with the reason's name in strings.js. */
@@ -25,8 +25,8 @@ export function isDocument(name) {
 /**
  * Reads a file; throws DocumentError.
  * @param {File} file
- * @param {import('./types.js').Engine} engine
- * @returns {Promise<import('./types.js').StoredDocument>}
+ * @param {import('./shapes.js').Engine} engine
+ * @returns {Promise<import('./shapes.js').StoredDocument>}
  */
 export async function readDocument(file, engine) {
   const name = file.webkitRelativePath || file.name;
@@ -64,7 +64,7 @@ function looksWide(bytes) {
 
 /** Documents with their passages for a model's context, cut once a size. */
 export class Library {
-  /** @param {import('./types.js').StoredDocument[]} documents */
+  /** @param {import('./shapes.js').StoredDocument[]} documents */
   constructor(documents) {
     this.documents = documents;
     this.cut = new Map();
@@ -72,7 +72,7 @@ export class Library {
 
   /**
    * @param {number} context of the model
-   * @returns {{document: import('./types.js').StoredDocument, passage: import('./passages.js').Passage}[]}
+   * @returns {{document: import('./shapes.js').StoredDocument, passage: import('./passages.js').Passage}[]}
    */
   passages(context) {
     const size = passageTokens(context);
@@ -87,7 +87,7 @@ export class Library {
 /**
  * Marks which sources an answer names, and which of them hold most of its words.
  * @param {string} answer
- * @param {import('./types.js').Source[]} sources
+ * @param {import('./shapes.js').Source[]} sources
  */
 export function markSources(answer, sources) {
   const named = new Set([...answer.matchAll(/\[(\d{1,3})\]/g)].map((found) => Number(found[1])));

@@ -4,10 +4,12 @@ import { readEvents } from './sse.js';
 
 const PULSE_MS = 15000; // between looks at a server that is there
 const SEARCH_MS = 2000; // between looks for one that is gone
-const RANK_BYTES = 6_000_000; // the server reads 8 MiB of a body
+const BATCH_LETTERS = 1_500_000; // of passages in one request: the server reads 8 MiB
+const BATCH_PASSAGES = 2000; // and 2048 documents
+const BRIEF_SECONDS = 0.02; // a stream this short has no speed worth telling
 const KEY = 'dotori.key';
 
-/** @returns {import('./types.js').Engine} */
+/** @returns {import('./shapes.js').Engine} */
 export function createEngine() {
   return new ServerEngine();
 }
@@ -40,7 +42,7 @@ class ServerEngine {
     return models;
   }
 
-  /** @param {import('./types.js').ChatRequest} request */
+  /** @param {import('./shapes.js').ChatRequest} request */
   async *chat({ model, messages, sampling, signal }) {
     this.model = model;
     const began = performance.now();
@@ -70,15 +72,27 @@ class ServerEngine {
       done: true,
       reason,
       usage,
-      tokensPerSecond: tokens > 1 && seconds > 0 ? (tokens - 1) / seconds : null,
+      tokensPerSecond: tokens > 1 && seconds >= BRIEF_SECONDS ? (tokens - 1) / seconds : null,
       firstTokenMs: first === null ? null : first - began,
     };
   }
 
   async rank(query, passages, count, signal) {
-    const bytes = passages.reduce((sum, passage) => sum + passage.length * 3, 0);
-    if (bytes > RANK_BYTES) throw new EngineError('long', `${passages.length} passages`);
-    const body = { model: this.model, query, documents: passages, top_n: Math.min(count, passages.length) };
+    if (passages.length === 0) return [];
+    const batches = cutBatches(passages);
+    if (batches.length === 1) return this.rankBatch(query, passages, count, signal);
+    // More than a request holds: the best of each batch, then the best of those.
+    const best = [];
+    for (const batch of batches) {
+      const found = await this.rankBatch(query, batch.map((index) => passages[index]), count, signal);
+      best.push(...found.filter(({ score }) => score > 0).map(({ index }) => batch[index]));
+    }
+    const ranked = await this.rank(query, best.map((index) => passages[index]), count, signal);
+    return ranked.map(({ index, score }) => ({ index: best[index], score }));
+  }
+
+  async rankBatch(query, documents, count, signal) {
+    const body = { model: this.model, query, documents, top_n: Math.min(count, documents.length) };
     const answer = await (await this.request('v1/rerank', { body, signal })).json();
     return answer.results.map((result) => ({ index: result.index, score: result.relevance_score }));
   }
@@ -161,6 +175,21 @@ function readKey() {
   } catch {
     return '';
   }
+}
+
+/** Indices of passages in batches that a request holds. */
+function cutBatches(passages) {
+  const batches = [[]];
+  let letters = 0;
+  passages.forEach((passage, index) => {
+    if (batches.at(-1).length >= BATCH_PASSAGES || (letters + passage.length > BATCH_LETTERS && letters > 0)) {
+      batches.push([]);
+      letters = 0;
+    }
+    batches.at(-1).push(index);
+    letters += passage.length;
+  });
+  return batches;
 }
 
 /** Servers name a model's context differently; 0 where none of the names is there. */

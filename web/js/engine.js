@@ -15,7 +15,7 @@ export class EngineError extends Error {
   }
 }
 
-/** @returns {Promise<import('./types.js').Engine>} */
+/** @returns {Promise<import('./shapes.js').Engine>} */
 export async function openEngine() {
   const config = await readConfig();
   const module = config.engine === 'wllama' ? await import('./engine-wllama.js') : await import('./engine-server.js');

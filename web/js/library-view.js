@@ -10,9 +10,9 @@ const AROUND = 600; // letters shown before and after a passage
  * Reads the chosen files one by one; what cannot be read is named, the others are kept.
  * @param {File[]} files
  * @param {boolean} fromFolder other kinds of files are passed over in silence
- * @param {import('./types.js').Engine} engine
+ * @param {import('./shapes.js').Engine} engine
  * @param {import('./strings.js').Words} words
- * @param {(document: import('./types.js').StoredDocument) => Promise<void>} keep
+ * @param {(document: import('./shapes.js').StoredDocument) => Promise<void>} keep
  */
 export async function addDocuments(files, fromFolder, engine, words, keep) {
   const chosen = fromFolder ? files.filter((file) => isDocument(file.name)) : files;
@@ -73,8 +73,8 @@ export function showLibrary(words, library, context, remove) {
 /**
  * The dialog that shows a passage where it stands in its document.
  * @param {import('./strings.js').Words} words
- * @param {import('./types.js').Source} source
- * @param {import('./types.js').StoredDocument|undefined} document undefined when it was removed since
+ * @param {import('./shapes.js').Source} source
+ * @param {import('./shapes.js').StoredDocument|undefined} document undefined when it was removed since
  */
 export async function showSource(words, source, document) {
   const { before, after } = surroundings(source.text, document?.pages ?? []);

@@ -67,6 +67,7 @@ function parts(app) {
       composer.fill(text);
       composer.focus();
     },
+    mode: (name) => app.setMode(name),
     addDocuments: () => byId('files').click(),
   });
   const sidebar = new Sidebar(words, {
@@ -82,7 +83,7 @@ function parts(app) {
     exportAll: () => app.exportAll(),
     importFile: (file) => app.importFile(file),
     erase: () => app.erase(),
-    sheet: async () => (await engine.sheet?.()) ?? [],
+    sheet: async () => [...modelLines(app), ...((await engine.sheet?.()) ?? [])],
   });
   const startNew = () => {
     openList.closeIfOver();
@@ -143,6 +144,7 @@ function parts(app) {
       const names = models.map(({ id }) => h('option', { value: id, text: id }));
       const select = h('select', { class: 'model', 'aria-label': words.say('model'), onchange: () => app.change({ model: select.value }) }, ...names);
       select.value = model.id;
+      panel.about();
       byId('model-place').replaceChildren(models.length > 1 ? select : h('span', { class: 'model', title: model.id, text: model.id || words.say('model.none') }));
     },
     context() {
@@ -159,7 +161,7 @@ function parts(app) {
         words.language = chosenLanguage(changed.language);
         my.everything();
       }
-      if ('model' in changed) my.context();
+      if ('model' in changed) my.models();
     },
     answerBegins(index) {
       thread.redraw(index);
@@ -190,6 +192,12 @@ function parts(app) {
   };
   wireDocuments(app);
   return my;
+}
+
+function modelLines({ model, words }) {
+  if (!model.id) return [];
+  const size = model.context ? [{ label: words.say('about.context'), value: words.say('answer.tokens', { count: model.context }) }] : [];
+  return [{ label: words.say('model'), value: model.id }, ...size];
 }
 
 function modeSelect(app) {

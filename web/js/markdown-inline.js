@@ -8,7 +8,8 @@ import { h } from './dom.js';
 
 const REACH = 1000; // characters within which a mark must close
 const DEPTH = 6; // marks within marks
-const KEEP = 400; // a tail longer than this is worth settling
+const KEEP = 80; // settled letters that are worth leaving behind
+const AHEAD = 12; // letters that must be known behind a border: `<br />`, `https://`, a run of marks
 const PUNCTUATION = /[!-/:-@[-`{-~]/;
 const WORD = /[\p{L}\p{N}]/u;
 
@@ -30,15 +31,21 @@ export class InlineView {
   /** @param {string} text the whole text so far */
   update(text) {
     while (this.root.childNodes.length > this.kept) this.root.lastChild.remove();
-    if (text.length - this.settled > KEEP) {
-      const border = read(text, this.settled, text.length, this.options).border;
-      if (border > this.settled) {
-        this.root.append(...read(text, this.settled, border, this.options).nodes);
-        this.settled = border;
-        this.kept = this.root.childNodes.length;
-      }
+    let tail = read(text, this.settled, text.length, this.options);
+    if (tail.border - this.settled > KEEP) {
+      this.root.append(...read(text, this.settled, tail.border, this.options).nodes);
+      this.settled = tail.border;
+      this.kept = this.root.childNodes.length;
+      tail = read(text, this.settled, text.length, this.options);
     }
-    this.root.append(...read(text, this.settled, text.length, this.options).nodes);
+    this.root.append(...tail.nodes);
+  }
+
+  /** What of `text` still matters: the unsettled tail and the letter before it. Later calls go on from there. */
+  rest(text) {
+    const cut = Math.max(this.settled - 1, 0);
+    this.settled -= cut;
+    return text.slice(cut);
   }
 }
 
@@ -65,13 +72,12 @@ function span(text, from, to, depth, options, state) {
       if (found.node) add(found.node);
       else plain += found.text;
       at = found.end;
-      continue;
+    } else {
+      if (text[at] === '\n') add(document.createElement('br'));
+      else plain += text[at];
+      at += 1;
     }
-    const letter = text[at];
-    if (letter === '\n') add(document.createElement('br'));
-    else plain += letter;
-    at += 1;
-    if (depth === 0 && (letter === ' ' || letter === '\n') && state.open === Infinity) state.border = at;
+    if (depth === 0 && state.open === Infinity && to - at >= AHEAD) state.border = at;
   }
   if (plain) nodes.push(document.createTextNode(plain));
   return nodes;
@@ -93,7 +99,7 @@ function mark(text, at, to, depth, options, state) {
     case '[':
       return link(text, at, to, depth, options, state) ?? citation(text, at, to, options);
     case '<':
-      return angle(text, at, to);
+      return angle(text, at, to, state);
     case 'h':
       return bareLink(text, at, to);
     default:
@@ -210,10 +216,11 @@ function citation(text, at, to, options) {
   return node ? { node, end: at + found[0].length } : null;
 }
 
-function angle(text, at, to) {
+function angle(text, at, to, state) {
   const part = text.slice(at, Math.min(to, at + REACH));
   const line = /^<br ?\/?>/i.exec(part);
   if (line) return { node: document.createElement('br'), end: at + line[0].length };
+  if (/^<https?:\/\/[^\s<>]*$/i.test(part)) return unsettled(at, to, state);
   const found = /^<(https?:\/\/[^\s<>]+)>/i.exec(part);
   const node = found && anchor(found[1], [document.createTextNode(found[1])]);
   return node ? { node, end: at + found[0].length } : null;

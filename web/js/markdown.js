@@ -188,31 +188,36 @@ class Paragraph {
     this.element = document.createElement('p');
     this.view = new InlineView(this.element, options);
     this.options = options;
+    /** whole lines */
+    this.lines = [];
+    /** their text as far as it may still change */
     this.before = '';
-    this.line = '';
   }
 
   get lastLine() {
-    return this.before.slice(this.before.lastIndexOf('\n', this.before.length - 2) + 1).trimEnd();
+    return this.lines.at(-1) ?? '';
   }
 
   get empty() {
-    return this.before === '';
+    return this.lines.length === 0;
   }
 
   update(line, done) {
-    this.view.update(this.before + line.trimEnd());
-    if (done) this.before += `${line.trimEnd()}\n`;
+    const text = line.trimEnd();
+    this.view.update(this.before + text);
     // The head of a table looks like a line of bars until its second line comes.
-    this.element.classList.toggle('maybe-table', line.startsWith('|') && this.before.indexOf('\n') === this.before.length - 1);
-    if (!this.element.classList.length) this.element.removeAttribute('class');
+    if (this.empty && text.startsWith('|')) this.element.className = 'maybe-table';
+    else if (text !== '') this.element.removeAttribute('class');
+    if (!done) return;
+    this.lines.push(text);
+    this.before = this.view.rest(`${this.before}${text}\n`);
   }
 
   dropLastLine() {
-    this.before = this.before.slice(0, this.before.lastIndexOf('\n', this.before.length - 2) + 1);
+    this.lines.pop();
     this.element.replaceChildren();
     this.view = new InlineView(this.element, this.options);
-    this.view.update(this.before.trimEnd());
+    this.view.update(this.lines.join('\n'));
   }
 
   close() {

@@ -17,7 +17,7 @@ const TINY = 1024;
  * @property {boolean} cautious whether advice may be asked here, so that medical and legal words get a note
  */
 
-/** @type {Record<import('./types.js').ModeName, Mode>} */
+/** @type {Record<import('./shapes.js').ModeName, Mode>} */
 export const MODES = {
   assistant: { icon: 'chat', history: true, temperature: 0.7, choices: [], cautious: true },
   translate: { icon: 'translate', history: false, temperature: 0, choices: ['auto', 'to-en', 'to-ko'], cautious: false },
@@ -32,7 +32,7 @@ export const MODES = {
   documents: { icon: 'documents', history: false, temperature: 0, choices: [], cautious: true },
 };
 
-/** @type {import('./types.js').ModeName[]} */
+/** @type {import('./shapes.js').ModeName[]} */
 export const MODE_NAMES = /** @type {any} */ (Object.keys(MODES));
 
 const SYSTEM = {
@@ -75,7 +75,7 @@ const TASK = {
 /**
  * The language a text is written in: Korean where at least a third of its letters are Hangul.
  * @param {string} text
- * @returns {import('./types.js').Language}
+ * @returns {import('./shapes.js').Language}
  */
 export function languageOf(text) {
   const hangul = text.match(/[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]/g)?.length ?? 0;
@@ -96,7 +96,7 @@ export function direction(choice, text) {
 
 /**
  * What the model reads for a question: its own words around the user's.
- * @param {import('./types.js').ModeName} mode
+ * @param {import('./shapes.js').ModeName} mode
  * @param {string} choice
  * @param {string} question
  * @param {string[]} passages in the order of their numbers, for documents
@@ -117,7 +117,7 @@ function documentsPrompt(question, passages, language, tiny) {
 
 /**
  * The system prompt of a mode, '' for none.
- * @param {import('./types.js').ModeName} mode
+ * @param {import('./shapes.js').ModeName} mode
  * @param {string} question
  * @param {string} own the user's own system prompt; it takes the place of ours
  * @param {number} context

@@ -5,11 +5,12 @@
 import { weigh } from './budget.js';
 
 const OVERLAP = 0.25; // of a passage; a longer last sentence is not repeated
-const FULL_ENOUGH = 0.6; // from here on a new paragraph begins a new passage
+const ENOUGH = 0.25; // of a passage: less than that goes together with a paragraph that must be cut anyway
 
 /**
  * @typedef {{text: string, page: number, paragraph: number, heading: string}} Passage page and paragraph from 1
- * @typedef {{text: string, weight: number, paragraph: number, page: number, heading: string, first: boolean}} Unit
+ * @typedef {{text: string, weight: number, whole: number, opens: boolean, first: boolean, paragraph: number, page: number,
+ *   heading: string}} Unit a sentence; `whole` is the weight of its paragraph, `opens` is true under a new heading
  */
 
 /**
@@ -29,7 +30,7 @@ export function cutPassages(pages, size) {
     held = [];
   };
   for (const unit of units(pages, size)) {
-    const breaks = unit.first && (weight() >= size * FULL_ENOUGH || unit.page !== held[0]?.page);
+    const breaks = unit.first && (unit.opens || unit.page !== held[0]?.page || !room(unit, weight(), size));
     if (held.length > 0 && breaks) flush();
     if (held.length > 0 && weight() + unit.weight > size) {
       const last = held[held.length - 1];
@@ -40,6 +41,11 @@ export function cutPassages(pages, size) {
   }
   flush();
   return passages;
+}
+
+/** Whether a whole paragraph still goes in; headings and other short pieces always do. */
+function room(unit, weight, size) {
+  return weight + unit.whole <= size || weight < size * ENOUGH;
 }
 
 function passageOf(held) {
@@ -56,13 +62,14 @@ function* units(pages, size) {
     for (const block of page.normalize('NFC').split(/\r?\n[ \t]*(?:\r?\n[ \t]*)+/)) {
       const text = block.trim();
       if (text === '') continue;
-      const title = /^#{1,6}\s+(.+)$/m.exec(text);
+      const title = /^#{1,6}[ \t]+(.+)/.exec(text);
       if (title) heading = title[1].trim().slice(0, 80);
-      paragraph += 1;
-      let first = true;
-      for (const sentence of sentences(text).flatMap((part) => shorten(part, size))) {
-        yield { text: sentence, weight: weigh(sentence), paragraph, page: index + 1, heading, first };
-        first = false;
+      // Places count what a reader counts: a heading of its own is no paragraph.
+      if (!title || text.includes('\n')) paragraph += 1;
+      const plain = text.replace(/^#{1,6}[ \t]+/gm, '');
+      const place = { whole: weigh(plain), paragraph: Math.max(paragraph, 1), page: index + 1, heading };
+      for (const [order, sentence] of sentences(plain).flatMap((part) => shorten(part, size)).entries()) {
+        yield { text: sentence, weight: weigh(sentence), first: order === 0, opens: Boolean(title) && order === 0, ...place };
       }
     }
   }

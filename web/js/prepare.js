@@ -7,7 +7,7 @@ const QUICK_MS = 300; // an engine that is ready by then shows nothing
 
 /**
  * Waits until the engine is ready, however often the user has to try.
- * @param {import('./types.js').Engine} engine
+ * @param {import('./shapes.js').Engine} engine
  * @param {import('./strings.js').Words} words
  */
 export async function prepareEngine(engine, words) {

@@ -114,9 +114,12 @@ export class SettingsPanel {
 
   async about() {
     const lines = await this.actions.sheet();
-    if (lines.length === 0) return;
     const rows = lines.flatMap(({ label, value }) => [h('dt', { text: label }), h('dd', { text: value })]);
-    this.body.append(this.section('settings.about', h('dl', { class: 'sheet' }, ...rows)));
+    this.body.querySelector('#about')?.remove();
+    if (rows.length === 0) return;
+    const section = this.section('settings.about', h('dl', { class: 'sheet' }, ...rows));
+    section.id = 'about';
+    this.body.append(section);
   }
 
   reset(settings, temperature) {

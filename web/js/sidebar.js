@@ -19,7 +19,7 @@ export class Sidebar {
     this.current = '';
   }
 
-  /** @param {import('./types.js').Conversation[]} conversations @param {string} current its id */
+  /** @param {import('./shapes.js').Conversation[]} conversations @param {string} current its id */
   show(conversations, current) {
     this.conversations = [...conversations].sort((a, b) => b.updated - a.updated);
     this.current = current;

@@ -6,7 +6,7 @@ const WORDS = { ko, en };
 
 /**
  * @param {string} choice 'ko', 'en' or 'system'
- * @returns {import('./types.js').Language}
+ * @returns {import('./shapes.js').Language}
  */
 export function chosenLanguage(choice) {
   if (choice === 'ko' || choice === 'en') return choice;
@@ -15,7 +15,7 @@ export function chosenLanguage(choice) {
 
 /** Looks words up; `language` may change while the page runs. */
 export class Words {
-  /** @param {import('./types.js').Language} language */
+  /** @param {import('./shapes.js').Language} language */
   constructor(language) {
     this.language = language;
   }

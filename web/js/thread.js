@@ -4,7 +4,7 @@ import { acorn, icon } from './icons.js';
 import { AnswerView } from './answer-view.js';
 import { questionEditor } from './composer.js';
 import { cautionsFor } from './caution.js';
-import { MODES } from './modes.js';
+import { MODES, MODE_NAMES } from './modes.js';
 import { notify } from './dialogs.js';
 
 const NEAR_PX = 80; // from the end: still reading along
@@ -15,8 +15,9 @@ const NEAR_PX = 80; // from the end: still reading along
  * @property {(index: number, step: number) => void} page
  * @property {(index: number, text: string) => void} edit
  * @property {(index: number, kind: string) => void} retry
- * @property {(source: import('./types.js').Source) => void} openSource
+ * @property {(source: import('./shapes.js').Source) => void} openSource
  * @property {(text: string) => void} example
+ * @property {(name: import('./shapes.js').ModeName) => void} mode
  * @property {() => void} addDocuments
  */
 
@@ -36,7 +37,7 @@ export class Thread {
     new ResizeObserver(() => this.following && this.toEnd()).observe(this.scroller);
   }
 
-  /** @param {import('./types.js').Conversation} conversation @param {boolean} hasDocuments */
+  /** @param {import('./shapes.js').Conversation} conversation @param {boolean} hasDocuments */
   show(conversation, hasDocuments) {
     this.conversation = conversation;
     this.views = [];
@@ -92,7 +93,7 @@ export class Thread {
       notify(words.say((await copyText(exchange.question)) ? 'answer.copied' : 'answer.copyFailed'));
     });
     const heading = h('h2', { class: 'hidden-visually', text: words.say('you') });
-    const bar = h('div', { class: 'question-bar' }, label && h('span', { class: 'question-mode', text: label }), copy, edit);
+    const bar = h('div', { class: 'question-bar' }, copy, edit, label && h('span', { class: 'question-mode', text: label }));
     const block = h('div', { class: 'question' }, heading, bubble, bar);
     return block;
   }
@@ -144,10 +145,20 @@ export class Thread {
       'section',
       { class: 'welcome' },
       acorn(),
-      h('h2', { text: words.say(`mode.${mode}`) }),
+      h('h2', { class: 'hidden-visually', text: words.say(`mode.${mode}`) }),
+      h('div', { class: 'modes', role: 'group', 'aria-label': words.say('mode.label') }, ...MODE_NAMES.map((name) => this.modeButton(name, mode))),
       h('p', { class: 'hint', text: words.say(`hint.${mode}`) }),
       first ? h('p', { class: 'hint' }, start) : h('div', { class: 'examples', role: 'group', 'aria-label': words.say('examples') }, ...examples),
     );
+  }
+
+  modeButton(name, mode) {
+    const press = () => {
+      this.actions.mode(name);
+      this.list.querySelector('[aria-pressed=true]')?.focus();
+    };
+    const props = { type: 'button', class: 'mode', 'aria-pressed': String(name === mode), onclick: press };
+    return h('button', props, icon(MODES[name].icon), h('span', { text: this.words.say(`mode.${name}`) }));
   }
 
   noticeScroll() {

@@ -4,7 +4,7 @@ import { MODE_NAMES, MODES } from './modes.js';
 const FORMAT = 'dotori-conversations';
 const STATES = ['stop', 'length', 'cancelled', 'error', 'nothing'];
 
-/** @param {import('./types.js').Conversation[]} conversations */
+/** @param {import('./shapes.js').Conversation[]} conversations */
 export function exportText(conversations) {
   return JSON.stringify({ format: FORMAT, version: 1, conversations }, null, 1);
 }
@@ -12,7 +12,7 @@ export function exportText(conversations) {
 /**
  * The conversations of an exported file; throws an Error for anything else.
  * @param {string} text
- * @returns {import('./types.js').Conversation[]}
+ * @returns {import('./shapes.js').Conversation[]}
  */
 export function importText(text) {
   const data = JSON.parse(text);
