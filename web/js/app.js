@@ -157,6 +157,7 @@ export class App {
     ]);
     if (pressed !== 'yes') return;
     this.stop();
+    await this.engine.erase?.();
     await this.store.eraseEverything();
     location.reload();
   }

@@ -6,8 +6,9 @@ import { openParts } from './phone/parts.js';
 import { plain, promptText } from './phone/prompt.js';
 import { drawSheet } from './phone/sheet.js';
 import { keepShell } from './phone/shell.js';
-import { say } from './phone/words.js';
+import { megabytes, say } from './phone/words.js';
 
+const UNASKED_BYTES = 20e6; // a smaller model comes without a question
 const ENGINE = 'vendor/wllama.js';
 const WASM = 'vendor/wllama.wasm';
 const COMPAT = { worker: 'vendor/wllama-compat.js', wasm: 'vendor/wllama-compat.wasm' };
@@ -25,14 +26,17 @@ class PhoneEngine {
     this.parts = null;
     this.wllama = null;
     this.warned = false;
+    this.agreed = false;
     this.facts = { build: 'default', threads: 1, context: config.context, lasting: false, offline: false };
     this.last = { firstTokenMs: null, tokensPerSecond: null };
     this.measure = new Measure(this);
+    this.onFacts = () => undefined;
   }
 
   /** @param {(progress: import('./shapes.js').Progress) => void} onProgress */
   async prepare(onProgress) {
     onProgress({ stage: 'check' });
+    if (!isSecureContext) throw new EngineError('unsupported', say('insecure'));
     const { config, facts } = this;
     facts.build = chooseBuild(config.compat);
     facts.threads = threads();
@@ -43,11 +47,22 @@ class PhoneEngine {
       facts.offline = await keepShell();
     }
     const { parts } = config.model;
+    await this.askFirst(parts);
     const told = (loaded, rate) => onProgress({ stage: 'download', loaded, total: config.model.bytes, rate });
     await this.parts.fetchMissing(parts, told);
     await this.parts.removeOthers(parts);
     onProgress({ stage: 'load' });
     await this.open();
+    this.onFacts();
+  }
+
+  /** A large download waits for the user's word, and so does any after everything was erased. */
+  async askFirst(parts) {
+    const { bytes } = this.config.model;
+    const wanted = bytes > UNASKED_BYTES || history.state?.erased;
+    if (this.config.bundled || this.agreed || !wanted || (await this.parts.present(parts)).length > 0) return;
+    this.agreed = true;
+    throw new EngineError('ask', say('ask', { size: megabytes(bytes) }));
   }
 
   fit() {
@@ -107,6 +122,7 @@ class PhoneEngine {
     }
     const tokensPerSecond = timings?.predicted_n > 1 ? timings.predicted_per_second : null;
     this.last = { firstTokenMs: first, tokensPerSecond };
+    this.onFacts();
     yield { done: true, reason, usage: usageOf(usage, timings), tokensPerSecond, firstTokenMs: first };
   }
 
@@ -165,6 +181,7 @@ class PhoneEngine {
   async erase() {
     await this.close();
     await this.parts?.removeOthers([]);
+    history.replaceState({ ...history.state, erased: true }, '');
   }
 }
 

@@ -32,16 +32,17 @@ export async function prepareEngine(engine, words) {
   dialog.remove();
 }
 
-function show({ stage, loaded, total }, words, text, bar) {
+function show({ stage, loaded, total, rate }, words, text, bar) {
   const bytes = loaded && total ? ` ${words.say('prepare.bytes', { loaded: (loaded / MB).toFixed(1), total: (total / MB).toFixed(1) })}` : '';
-  text.textContent = words.say(`prepare.${stage}`) + bytes;
+  const speed = rate ? words.say('prepare.rate', { rate: (rate / MB).toFixed(1) }) : '';
+  text.textContent = words.say(`prepare.${stage}`) + bytes + speed;
   if (loaded !== undefined && total) bar.value = loaded / total;
   else bar.removeAttribute('value');
 }
 
 function tryAgain(error, words, stage, more) {
   stage.textContent = words.say(`error.${error.kind ?? 'unknown'}`);
-  const button = h('button', { type: 'button', class: 'button button-main', text: words.say('retry') });
+  const button = h('button', { type: 'button', class: 'button button-main', text: words.say(error.kind === 'ask' ? 'prepare.start' : 'retry') });
   more.replaceChildren(h('p', { class: 'hint', text: error.detail ?? String(error.message) }), button);
   return new Promise((resolve) => {
     button.addEventListener('click', () => {

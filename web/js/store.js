@@ -80,7 +80,9 @@ export class Store {
     }).catch(() => undefined);
     localStorage.clear();
     sessionStorage.clear();
-    if ('caches' in globalThis) await Promise.all((await caches.keys()).map((name) => caches.delete(name)));
+    // The installed app itself stays, or it could not open without a network; it holds nothing of the user.
+    const kept = (name) => name.startsWith('dotori-shell-');
+    if ('caches' in globalThis) await Promise.all((await caches.keys()).map((name) => kept(name) || caches.delete(name)));
   }
 
   run(shelf, access, use) {

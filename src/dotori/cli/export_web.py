@@ -11,7 +11,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from dotori.cli.options import add_json, add_out, print_json
+from dotori.cli.options import add_json, add_out, print_json, size
 from dotori.export.npm import PACKAGES, REQUIRED
 
 
@@ -27,7 +27,7 @@ def add_app(parser: ArgumentParser) -> None:
     """What both kinds of app take."""
     parser.add_argument("--name", default="", help="shown in the app (default: the file's own name)")
     parser.add_argument("--context", type=int, default=0, metavar="TOKENS", help="a shorter context saves memory")
-    parser.add_argument("--part", type=int, default=16, metavar="MIB", help="size of the model's parts (default 16)")
+    parser.add_argument("--part", type=size, default=16 << 20, metavar="SIZE", help="of the model's parts (default 16MiB)")
     parser.add_argument("--npm", action="store_true", help="let npm fetch the packages that are missing")
     for key, package in PACKAGES.items():
         need = "" if key in REQUIRED else ", optional"
@@ -41,7 +41,7 @@ def app_options(options: Namespace) -> tuple:
     from dotori.export.web import WebSettings
 
     given = {key: getattr(options, key.replace("-", "_")) for key in PACKAGES}
-    s = WebSettings(name=options.name, part_mib=options.part, context=options.context)
+    s = WebSettings(name=options.name, part_bytes=options.part, context=options.context)
     return s, find_packages(given, options.npm)
 
 
@@ -57,8 +57,8 @@ def run(options: Namespace) -> int:
     if options.json:
         print_json({"folder": str(options.out), "metrics": metrics})
         return 0
-    for words, size in size_rows(metrics):
-        print(f"{size / 1e6:8.2f} MB  {words}", file=sys.stderr)
+    for words, count in size_rows(metrics):
+        print(f"{count / 1e6:8.2f} MB  {words}", file=sys.stderr)
     print(f"\n{HOSTING.replace('FOLDER', str(options.out))}", file=sys.stderr)
     for key in PACKAGES.keys() - packages.keys():
         loss = "Safari and older browsers cannot run it" if key == "wllama-compat" else "PDF files cannot be read"

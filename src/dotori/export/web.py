@@ -58,10 +58,10 @@ PROOF_CHATS: tuple[tuple[Message, ...], ...] = (
 
 @settings
 class WebSettings:
-    """`name` is shown in the app; `part_mib` is the size of a part; `context` 0 takes the file's own."""
+    """`name` is shown in the app; `part_bytes` is the size of a part; `context` 0 takes the file's own."""
 
     name: str = ""
-    part_mib: int = 16
+    part_bytes: int = 16 << 20
     context: int = 0
 
 
@@ -95,8 +95,8 @@ def write_app(
     s: WebSettings, source: Path, packages: Mapping[str, Path], folder: Path, bundled: bool
 ) -> dict[str, Any]:
     """Fills `folder` with the app and returns its config.json; `bundled`: inside an app package, no service worker."""
-    if not 1 <= s.part_mib <= 256:
-        raise UserError(f"part: {s.part_mib} MiB; 1 to 256; choose a size in between")
+    if not 4096 <= s.part_bytes <= 256 << 20:
+        raise UserError(f"part: {s.part_bytes} bytes; 4 KiB to 256 MiB; choose a size in between")
     file = GGUFFile(source)
     tokenizer = tokenizer_of(file)
     shape = chat_shape(file, tokenizer)
@@ -116,7 +116,7 @@ def write_app(
         "pdf": "pdfjs" in packages,
         "chat": shape,
         "memory": _memory(file),
-        "model": _parts(source, folder, s.part_mib << 20),
+        "model": _parts(source, folder, s.part_bytes),
     }
     _write(folder / "config.json", to_json(config).encode())
     if not bundled:
@@ -206,7 +206,7 @@ def app_lineage(
     pins = {PACKAGES[key].name: {"version": PACKAGES[key].version, "sha512": PACKAGES[key].sha512} for key in packages}
     return Lineage(
         stage=stage,
-        settings={"name": s.name, "part_mib": s.part_mib, "context": s.context, "packages": pins},
+        settings={"name": s.name, "part_bytes": s.part_bytes, "context": s.context, "packages": pins},
         seed=parent.seed if parent else None,
         parents={"model": folder_hash(source.parent)} if parent else {},
         data={**(parent.data if parent else {}), "file": sha256_file(source)},

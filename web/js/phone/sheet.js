@@ -33,7 +33,7 @@ export function drawSheet(engine) {
   draw();
   idle();
   engine.onFacts = draw;
-  return h('section', {}, h('h3', { text: say('title') }), list, buttons, status);
+  return h('section', { id: 'device' }, h('h3', { text: say('title') }), list, buttons, status);
 }
 
 function button(name, press, id) {

@@ -2,6 +2,7 @@
 
 const WORDS = {
   ko: {
+    insecure: '이 앱은 https로 열어야 합니다. 이 컴퓨터에서 시험할 때는 http://localhost도 됩니다.',
     unsupportedSimd: '이 브라우저는 WebAssembly SIMD를 지원하지 않아 모델을 실행할 수 없습니다. Chrome, Edge, Firefox, Safari를 최신판으로 올려 주세요.',
     unsupportedBuild: '이 브라우저에는 호환용 엔진이 필요한데 이 앱에는 들어 있지 않습니다. 최신 Chrome이나 Edge로 열거나, --wllama-compat을 주고 앱을 다시 만들어 주세요.',
     storage: '모델을 받으려면 {need} MB가 더 필요하지만 이 브라우저가 쓸 수 있는 공간은 {free} MB입니다. 사진이나 앱을 지운 뒤 다시 시도하세요. 받은 조각은 남아 있습니다.',
@@ -10,6 +11,7 @@ const WORDS = {
     memoryLoad: '모델을 여는 동안 메모리가 모자랐습니다. 다른 앱과 탭을 닫고 다시 시도하거나 더 작은 모델로 만든 앱을 쓰세요.',
     network: '내려받기가 끊겼습니다. {loaded} / {total} MB를 받아 두었으니 다시 시도하면 이어서 받습니다.',
     offline: '모델이 아직 이 기기에 없고 네트워크도 없습니다. 연결한 뒤 다시 시도하세요.',
+    ask: '{size} MB입니다. 한 번 받으면 네트워크 없이 쓸 수 있습니다. 와이파이에서 받는 것이 좋습니다.',
     damaged: '{name}: 받은 파일이 만든 사람의 것과 다릅니다. 버렸으니 다시 시도하세요. 또 그러면 앱을 올린 사람에게 알려 주세요.',
     engine: '엔진이 멈춰 새로 시작합니다. 다시 물어봐 주세요.',
     noPdf: '이 앱은 PDF를 읽지 못합니다. 컴퓨터에서 글(.txt)로 바꿔 넣어 주세요.',
@@ -39,6 +41,7 @@ const WORDS = {
     hint: '측정하는 동안 화면을 켜 두세요. 숫자는 이 기기를 떠나지 않습니다.',
   },
   en: {
+    insecure: 'This app has to be opened over https; on the computer that serves it, http://localhost works too.',
     unsupportedSimd: 'This browser has no WebAssembly SIMD, so the model cannot run. Please update Chrome, Edge, Firefox or Safari.',
     unsupportedBuild: 'This browser needs the compatibility engine, which this app was made without. Use a current Chrome or Edge, or make the app again with --wllama-compat.',
     storage: 'The model needs {need} MB more, but this browser may use {free} MB. Remove some photos or apps and try again. Parts that came stay.',
@@ -47,6 +50,7 @@ const WORDS = {
     memoryLoad: 'Memory ran out while the model was opened. Close other apps and tabs and try again, or use an app with a smaller model.',
     network: 'The download broke off. {loaded} of {total} MB are kept; trying again goes on from there.',
     offline: 'The model is not on this device yet, and there is no network. Connect and try again.',
+    ask: 'It is {size} MB. Once it is here, the app needs no network. Wi-Fi is a good idea.',
     damaged: '{name}: what came is not what was published. It was thrown away; try again. If it happens again, tell whoever hosts this app.',
     engine: 'The engine stopped and starts anew. Please ask again.',
     noPdf: 'This app cannot read PDF files. Turn the file into text (.txt) on a computer.',
