@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from .standin import Standin
+from .steps import ready
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -e '.[dev]'")
 CHROMIUM = os.environ.get("DOTORI_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
@@ -66,7 +67,7 @@ def open_page(browser, standin):
         page.trouble = Trouble(page)
         troubles.append((page.trouble, url or standin.url))
         page.goto(url or standin.url)
-        page.wait_for_selector("#model-place .model")
+        ready(page)
         return page
 
     yield opened

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from .payloads import payloads
+from .steps import ask, until
 
 pytestmark = pytest.mark.slow
 
@@ -62,7 +63,7 @@ def test_split_at_every_character_nothing_but_our_nodes_appears(open_page):
     # The watch itself works: markup put in by force is seen, and stopped by the policy.
     page.evaluate("document.querySelector('#turns').innerHTML = '<p onclick=\"window.ran=1\">x</p>'")
     page.click("#turns p")
-    page.wait_for_function("window.violations.length > 0")
+    until(page, "window.violations.length > 0")
     assert page.evaluate("window.ran") is None
     page.trouble.errors.clear()
 
@@ -113,14 +114,10 @@ def test_error_texts_and_streamed_answers_run_nothing(open_page, standin):
     page = open_page()
     page.evaluate(WATCH)
     for number in range(0, len(texts), 12):
-        page.fill("#message", str(number))
-        page.keyboard.press("Enter")
-        page.wait_for_selector("#send:not(.running)")
-        page.wait_for_function("(count) => document.querySelectorAll('.answer-bar').length > count", arg=number // 12)
+        ask(page, str(number))
     for number in range(0, len(texts), 30):
         standin.refusal = (400, "invalid_value", texts[number])
-        page.fill("#message", "오류")
-        page.keyboard.press("Enter")
+        ask(page, "오류")
         page.locator(".note-error summary").last.click()
     assert page.evaluate("window.ran") is None
     assert page.evaluate("window.violations") == []

@@ -1,10 +1,11 @@
 /** One question to the model: what it is given to read, the stream of its answer, and what the answer took. */
 import { EngineError } from './engine.js';
-import { MODES, systemPrompt, userPrompt } from './modes.js';
+import { isTiny, MODES, systemPrompt, userPrompt } from './modes.js';
 import { reserveFor } from './budget.js';
 import { markSources } from './documents.js';
 
 const MOST_PASSAGES = 6;
+const MOST_PASSAGES_TINY = 3; // models of that size lose the thread sooner
 const RANKED = 12; // asked of the ranking; the best that fit are taken
 const RETRIES = 8; // shorter prompts after "too long"
 
@@ -147,7 +148,7 @@ async function findSources(asked, answer) {
   const all = library.passages(model.context);
   const question = conversation.exchanges[index].question;
   const ranked = await engine.rank(question, all.map(({ passage }) => passage.text), RANKED, signal);
-  const best = ranked.filter(({ score }) => score > 0).slice(0, MOST_PASSAGES);
+  const best = ranked.filter(({ score }) => score > 0).slice(0, isTiny(model.context) ? MOST_PASSAGES_TINY : MOST_PASSAGES);
   answer.sources = best.map(({ index: place }, order) => {
     const { document, passage } = all[place];
     const where = document.paged

@@ -32,6 +32,7 @@ async function start() {
   app.parts.everything();
   if (!store.lasting) app.parts.banner(words.say('storage.memory'));
   await prepareEngine(engine, words);
+  byId('main').setAttribute('aria-busy', 'false');
   engine.watch?.((alive) => app.parts.alive(alive));
   await app.loadModels();
   if (!matchMedia('(pointer: coarse)').matches) app.parts.composer.focus();
@@ -146,7 +147,7 @@ function parts(app) {
       const select = h('select', { class: 'model', 'aria-label': words.say('model'), onchange: () => app.change({ model: select.value }) }, ...names);
       select.value = model.id;
       panel.about();
-      byId('model-place').replaceChildren(models.length > 1 ? select : h('span', { class: 'model', title: model.id, text: model.id || words.say('model.none') }));
+      byId('model-place').replaceChildren(models.length > 1 ? select : h('span', { class: 'model', title: model.id || null, text: model.id || words.say('model.none') }));
     },
     context() {
       const last = app.conversation.exchanges.at(-1);
