@@ -14,7 +14,7 @@ from dotori.checkpoint.gguf_file import GGUFFile
 from dotori.checkpoint.gguf_tokenizer import tokenizer_of
 from dotori.errors import UserError
 from dotori.export.npm import PACKAGES, find_packages
-from dotori.export.web import PROOF_CHATS, WebSettings, export_web, prompt_text
+from dotori.export.web import PROOF_CHATS, WebSettings, export_web, prompt_text, write_app
 from dotori.runlog import RunLog
 from dotori.runtime.open import find_gguf, open_gguf
 
@@ -349,6 +349,27 @@ def test_an_engine_that_dies_is_started_anew(phone, broken_parrot, packages, tmp
         for _ in range(2):  # the second question finds a living engine, which dies of its own
             assert "엔진이 멈" in app.say("안녕")
     finally:
+        site.stop()
+
+
+def test_the_app_package_runs_without_a_service_worker_or_a_store(browser, parrot, packages, tmp_path):
+    """What the APK holds, served as its WebView client does: every file from the app, no service worker."""
+    file = find_gguf(parrot)
+    write_app(WebSettings(name="앵무새"), file, packages, tmp_path / "app", bundled=True)
+    site = Site(tmp_path / "app")
+    app = Phone(browser, site.url, service_workers="block")
+    try:
+        page = app.open()
+        assert SAYS in app.say("안녕")
+        page.click("#open-settings")
+        assert "실제 기기에서 시험하지 않음" in page.inner_text("#device-sheet")
+        assert "sw.js" not in site.asked
+        page.reload()
+        app.wait()
+        assert SAYS in app.say("다시")
+        assert app.errors == []
+    finally:
+        app.context.close()
         site.stop()
 
 

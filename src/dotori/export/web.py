@@ -119,7 +119,9 @@ def write_app(
         "model": _parts(source, folder, s.part_bytes),
     }
     _write(folder / "config.json", to_json(config).encode())
-    if not bundled:
+    if bundled:
+        (folder / "sw.js").unlink()
+    else:
         _write(folder / "_headers", _HEADERS.encode())
         write_worker(folder)
     return config

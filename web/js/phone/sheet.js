@@ -51,6 +51,7 @@ export function lines(engine) {
     [say('build')]: `wllama ${config.wllama}, ${build}, ${say('threads', { count: facts.threads })}`,
   };
   if (!config.bundled) Object.assign(shown, { [say('open')]: yes(facts.offline), [say('lasting')]: yes(facts.lasting) });
+  else shown[say('app')] = say('untested');
   if (last.firstTokenMs !== null) shown[say('first')] = say('seconds', { seconds: (last.firstTokenMs / 1000).toFixed(2) });
   if (last.tokensPerSecond) shown[say('speed')] = say('perSecond', { speed: last.tokensPerSecond.toFixed(1) });
   for (const [seconds, run] of Object.entries(measure.runs)) {
