@@ -340,16 +340,31 @@ def test_an_isolated_page_uses_threads(phone, parrot_app):
         site.stop()
 
 
-def test_an_engine_that_dies_is_started_anew(phone, broken_parrot, packages, tmp_path):
-    export_web(WebSettings(name="고장"), broken_parrot, packages, tmp_path / "app", RunLog(quiet=True))
-    site = Site(tmp_path / "app")
-    try:
-        app = phone(url=site.url)
-        app.open("고장")
-        for _ in range(2):  # the second question finds a living engine, which dies of its own
-            assert "엔진이 멈" in app.say("안녕")
-    finally:
-        site.stop()
+@pytest.fixture
+def broken_site(broken_parrot, packages, tmp_path):
+    export_web(WebSettings(name="고장"), broken_parrot, packages, tmp_path / "broken", RunLog(quiet=True))
+    site = Site(tmp_path / "broken")
+    yield site
+    site.stop()
+
+
+def test_a_model_that_writes_no_text_cannot_kill_the_engine(phone, broken_site):
+    app = phone(url=broken_site.url)
+    app.open("고장")
+    for _ in range(2):
+        words = app.say("안녕")
+        assert "엔진" not in words
+        assert "\ufffd" not in words
+
+
+def test_an_engine_that_dies_is_started_anew(phone, broken_site):
+    page = phone(url=broken_site.url).open("고장")
+    messages = [{"role": "user", "content": "안녕"}]
+    unguarded = {"temperature": 0, "max_tokens": 8, "grammar": ""}
+    for _ in range(2):
+        with pytest.raises(Exception, match="엔진이 멈춰 새로 시작합니다"):
+            page.evaluate(TALK, [messages, unguarded])
+    assert page.evaluate(TALK, [messages, {"temperature": 0, "max_tokens": 8}])["done"] is True
 
 
 def test_the_app_package_runs_without_a_service_worker_or_a_store(browser, parrot, packages, tmp_path):

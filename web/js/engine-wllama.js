@@ -14,6 +14,8 @@ const WASM = 'vendor/wllama.wasm';
 const COMPAT = { worker: 'vendor/wllama-compat.js', wasm: 'vendor/wllama-compat.wasm' };
 // What the page leaves to the model is the same as on the computer: no cut of the distribution, no penalty.
 const NEUTRAL = { temperature: 1, top_k: 0, top_p: 1, min_p: 0, repeat_penalty: 1 };
+// Any text: bytes that are no UTF-8, which small models write now and then, would kill the engine.
+const ANY_TEXT = 'root ::= .*';
 
 /** @param {any} config config.json */
 export function createEngine(config) {
@@ -78,7 +80,8 @@ class PhoneEngine {
     await this.close();
     const { Wllama } = await import(`../${ENGINE}`);
     const quiet = { debug() {}, log() {}, warn() {}, error() {} };
-    const wllama = new Wllama({ default: WASM }, { suppressNativeLog: true, logger: quiet });
+    // Its own switch for silence costs a tenth of the speed: it makes every message and then drops it.
+    const wllama = new Wllama({ default: WASM }, { logger: quiet });
     wllama.setCompat(this.facts.build === 'compat' ? absolute(COMPAT) : null, 'firefox_safari');
     const model = await this.parts.whole(this.config.model.parts);
     const { context: n_ctx, threads: n_threads } = this.facts;
@@ -129,7 +132,8 @@ class PhoneEngine {
   /** The engine's chunks; an engine that died is thrown away, and the next question starts another. */
   async *stream(messages, sampling, signal) {
     const { chat } = this.config;
-    const options = { ...NEUTRAL, ...sampling, max_tokens: sampling.max_tokens ?? -1, stream: true, cache_prompt: true };
+    const options = { grammar: ANY_TEXT, ...NEUTRAL, ...sampling, max_tokens: sampling.max_tokens ?? -1, stream: true };
+    if (options.temperature === 0) options.top_k = 1; // the same token, without sorting the vocabulary
     const queue = new Queue();
     const onData = (chunk) => queue.push(chunk);
     // Read anew before every token by the engine; written out as JSON it is an empty object, which is ignored.
@@ -154,7 +158,7 @@ class PhoneEngine {
     const text = String(error?.message ?? error);
     if (/context/i.test(text)) return new EngineError('long', text);
     await this.close();
-    return new EngineError('engine', say('engine'));
+    return new EngineError('engine', `${say('engine')} (${text.slice(0, 120)})`);
   }
 
   async rank(query, passages, count) {
