@@ -3,13 +3,13 @@
 import os
 import shutil
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from .standin import Standin
 from .steps import ready
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -e '.[dev]'")
 CHROMIUM = os.environ.get("DOTORI_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 
 
@@ -18,6 +18,7 @@ def browser() -> Iterator:
     """Chromium, as the system has it."""
     if CHROMIUM is None:
         pytest.skip("no Chromium here: apt-get install chromium, or name one in DOTORI_CHROMIUM")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright here: pip install -e '.[dev]'")
     with sync_api.sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield running
@@ -35,7 +36,7 @@ def standin() -> Iterator[Standin]:
 class Trouble:
     """What must never happen in the page: dialogs, errors, requests elsewhere, violations of its policy."""
 
-    def __init__(self, page: "sync_api.Page") -> None:
+    def __init__(self, page: Any) -> None:
         self.dialogs: list[str] = []
         self.errors: list[str] = []
         self.requests: list[str] = []
@@ -44,7 +45,7 @@ class Trouble:
         page.on("console", lambda message: self._console(message))
         page.on("request", lambda request: self.requests.append(request.url))
 
-    def _console(self, message: "sync_api.ConsoleMessage") -> None:
+    def _console(self, message: Any) -> None:
         # A refused request is an error of the network, not of the page.
         if message.type == "error" and "Failed to load resource" not in message.text:
             self.errors.append(message.text)

@@ -3,14 +3,35 @@
 from itertools import product
 
 CALL = "window.ran=1"
-TAGS = ["img src=x", "svg", "body", "iframe", "video src=x", "details open", "input autofocus", "marquee", "object data=x", "math"]
+TAGS = [
+    "img src=x",
+    "svg",
+    "body",
+    "iframe",
+    "video src=x",
+    "details open",
+    "input autofocus",
+    "marquee",
+    "object data=x",
+    "math",
+]
 EVENTS = ["onerror", "onload", "onfocus", "ontoggle", "onanimationstart", "onmouseover"]
 SCHEMES = [
     "javascript:", "JavaScript:", "java\nscript:", "java\tscript:", "\x01javascript:", " javascript:", "javascript&colon;",
     "&#106;avascript:", "data:text/html,", "data:text/html;base64,", "vbscript:", "blob:", "file:///", "//evil.invalid/",
     "http:javascript:", "view-source:javascript:", "jar:", "feed:javascript:", "javascript://x%0a", "intent://x#Intent;",
 ]  # fmt: skip
-LINKS = ["[x]({})", "[x](<{}>)", "![x]({})", "<{}>", "[x]: {}\n\n[x]", "[![i]({})]({})", "[x]({} \"t\")", "|a|\n|-|\n|[x]({})|", "> - [x]({})"]
+LINKS = [
+    "[x]({})",
+    "[x](<{}>)",
+    "![x]({})",
+    "<{}>",
+    "[x]: {}\n\n[x]",
+    "[![i]({})]({})",
+    '[x]({} "t")',
+    "|a|\n|-|\n|[x]({})|",
+    "> - [x]({})",
+]
 WHOLE = [
     f"<script>{CALL}</script>", f"<scr<script>ipt>{CALL}</scr</script>ipt>", f"<script/x>{CALL}</script>",
     f"</title><script>{CALL}</script>", f"</textarea><script>{CALL}</script>", f"--><script>{CALL}</script>",

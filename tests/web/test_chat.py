@@ -127,7 +127,14 @@ def test_export_erase_import(open_page, standin, tmp_path):
 def test_settings_are_sent_and_kept(open_page, standin):
     page = open_page()
     page.click("#open-settings")
-    for name, value in {"temperature": "0", "top_p": "0.9", "top_k": "40", "min_p": "0.1", "max_tokens": "20", "seed": "7"}.items():
+    for name, value in {
+        "temperature": "0",
+        "top_p": "0.9",
+        "top_k": "40",
+        "min_p": "0.1",
+        "max_tokens": "20",
+        "seed": "7",
+    }.items():
         page.fill(f"#setting-{name}", value)
     page.fill("#setting-system", "짧게.")
     page.locator("#setting-system").blur()
@@ -169,7 +176,10 @@ def test_a_server_that_counts_more_tokens_gets_shorter_prompts(open_page, standi
 
     standin.refusal = (400, "context_length_exceeded", "too many tokens")
     standin.reply = reply
-    page.route("**/v1/chat/completions", lambda route: (not next(refusals) and setattr(standin, "refusal", None), route.continue_()))
+    page.route(
+        "**/v1/chat/completions",
+        lambda route: (not next(refusals) and setattr(standin, "refusal", None), route.continue_()),
+    )
     ask(page, "마지막")
     assert answers(page)[-1] == "네"
     assert page.locator(".border").count() == 1
@@ -287,3 +297,45 @@ def test_code_can_be_copied(open_page, standin):
     assert page.evaluate("navigator.clipboard.readText()") == "print(1)\n"
     page.click("[aria-label='답 복사']")
     until(page, "navigator.clipboard.readText().then((text) => text.startsWith('```py'))")
+
+
+def test_a_full_browser_says_so_and_goes_on(open_page, standin):
+    page = open_page()
+    page.evaluate(
+        """() => { IDBObjectStore.prototype.put = () => { throw new DOMException('full', 'QuotaExceededError'); }; }"""
+    )
+    ask(page, "둘")
+    assert "저장 공간이 찼습니다" in page.locator("#banner").inner_text()
+    assert answers(page) == ["안녕하세요."]
+
+
+def test_a_long_question_is_sent_whole_and_shown_in_part(open_page, standin):
+    page = open_page()
+    page.fill("#message", "가나다 " * 5000)
+    page.click("#send")
+    finished(page, 1)
+    assert len(standin.questions()[0]) == 19_999
+    assert "글자 15999개 더" in page.locator(".bubble").inner_text()
+
+
+def test_a_browser_that_keeps_nothing_says_so_and_works(browser, standin):
+    context = browser.new_context(locale="en-US")
+    page = context.new_page()
+    page.add_init_script("Object.defineProperty(window, 'indexedDB', { value: undefined })")
+    page.goto(standin.url)
+    ready(page)
+    ask(page, "hello")
+    assert answers(page) == ["안녕하세요."]
+    assert "Conversations end with the tab" in page.locator("#banner").inner_text()
+    context.close()
+
+
+def test_the_model_is_chosen_and_kept(open_page, standin):
+    standin.models = [{"id": "small", "context": 512}, {"id": "large", "context": 4096}]
+    page = open_page()
+    page.select_option("#model-place select", "large")
+    ask(page, "물음")
+    assert standin.asked[0]["model"] == "large"
+    page.reload()
+    ready(page)
+    assert page.input_value("#model-place select") == "large"

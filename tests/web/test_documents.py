@@ -20,7 +20,10 @@ def add(page, name, data, kind="text/plain"):
     """Chooses a file as the user would."""
     before = page.locator("#documents").inner_text()
     page.set_input_files("#files", {"name": name, "mimeType": kind, "buffer": data})
-    until(page, f"document.querySelector('#documents').textContent !== {before!r} || document.querySelector('dialog[open]')")
+    until(
+        page,
+        f"document.querySelector('#documents').textContent !== {before!r} || document.querySelector('dialog[open]')",
+    )
 
 
 def passages_of(page, pages, size):
@@ -95,7 +98,9 @@ def test_a_small_context_gets_fewer_passages_and_no_more_than_fit(open_page, sta
     standin.models = [{"id": "small", "context": 256}]
     page = open_page()
     page.select_option("#mode", "documents")
-    text = "\n\n".join(f"{number}번 나무에는 도토리가 많이 열렸어요. 다람쥐가 그것을 모두 모았어요." for number in range(60))
+    text = "\n\n".join(
+        f"{number}번 나무에는 도토리가 많이 열렸어요. 다람쥐가 그것을 모두 모았어요." for number in range(60)
+    )
     add(page, "나무.txt", text.encode())
     ask(page, "도토리가 많이 열린 나무는 어디에 있어요?")
     assert 1 <= page.locator(".source").count() <= 3
@@ -121,7 +126,10 @@ def test_passages_are_whole_sentences_within_their_size(open_page):
         ("집에 갔다. 잠을 잤다.", ["집에 갔다.", "잠을 잤다."]),
         ("정말요? 네! 좋아요…", ["정말요?", "네!", "좋아요…"]),
         ('"가자." 그가 말했다.', ['"가자."', "그가 말했다."]),
-        ("Dr. Kim met Mr. Lee. They ate 3.5 pies, e.g. apple.", ["Dr. Kim met Mr. Lee.", "They ate 3.5 pies, e.g. apple."]),
+        (
+            "Dr. Kim met Mr. Lee. They ate 3.5 pies, e.g. apple.",
+            ["Dr. Kim met Mr. Lee.", "They ate 3.5 pies, e.g. apple."],
+        ),
         ("2. 둘째 장이다. 끝.", ["2. 둘째 장이다.", "끝."]),
         ("가나다\n- 하나\n- 둘", ["가나다", "- 하나", "- 둘"]),
     ],

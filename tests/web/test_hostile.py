@@ -1,8 +1,6 @@
 """300 texts that try to run something, in every role of a conversation, in a real browser under the real policy."""
 
 import json
-import re
-from pathlib import Path
 
 import pytest
 
@@ -11,7 +9,6 @@ from .steps import ask, until
 
 pytestmark = pytest.mark.slow
 
-WEB = Path(__file__).resolve().parents[2] / "web"
 WATCH = """() => {
   window.violations = [];
   document.addEventListener('securitypolicyviolation', (event) => window.violations.push(event.violatedDirective + ' ' + event.blockedURI));
@@ -121,34 +118,3 @@ def test_error_texts_and_streamed_answers_run_nothing(open_page, standin):
         page.locator(".note-error summary").last.click()
     assert page.evaluate("window.ran") is None
     assert page.evaluate("window.violations") == []
-
-
-BANNED = {
-    "innerHTML": r"\.innerHTML\b",
-    "outerHTML": r"\.outerHTML\b",
-    "insertAdjacentHTML": r"insertAdjacentHTML",
-    "document.write": r"document\.write",
-    "eval": r"\beval\s*\(",
-    "Function": r"\bnew\s+Function\b|\bFunction\s*\(",
-    "timers from strings": r"set(Timeout|Interval)\s*\(\s*['\"`]",
-    "event attributes": r"setAttribute\s*\(\s*['\"]on",
-    "javascript addresses": r"['\"`]javascript:",
-    "fragments from strings": r"createContextualFragment|DOMParser|srcdoc|setHTML",
-    "addresses elsewhere": r"['\"`(]https?://(?!www\.w3\.org/2000/svg)[\w.-]+\.",
-}
-
-
-@pytest.mark.parametrize("path", sorted(WEB.rglob("*.js")), ids=lambda path: path.name)
-def test_source_has_no_dangerous_sinks(path):
-    text = path.read_text()
-    for name, pattern in BANNED.items():
-        assert not re.search(pattern, text), f"{path.name}: {name}"
-
-
-def test_the_page_has_no_inline_code_and_its_policy():
-    text = (WEB / "index.html").read_text()
-    assert not re.search(r"\son\w+\s*=|\sstyle\s*=|<style|<script(?![^>]*\ssrc=)", text)
-    assert "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'" in text
-    assert not re.search(r"(src|href)=\"(https?:)?//", text)
-    assert "@import" not in (WEB / "style.css").read_text()
-    assert "url(" not in (WEB / "style.css").read_text()

@@ -11,7 +11,10 @@ CASES = {
     "not emphasis": ("2*3*4 snake_case_name * a * b", "<p>2*3*4 snake_case_name * a * b</p>"),
     "code": ("`a*b*` ``x`y``", "<p><code>a*b*</code> <code>x`y</code></p>"),
     "heading": ("# 제목 #\n글", "<h3>제목</h3><p>글</p>"),
-    "list": ("- 하나\n- 둘\n  - 셋\n- 넷", "<ul><li><p>하나</p></li><li><p>둘</p><ul><li><p>셋</p></li></ul></li><li><p>넷</p></li></ul>"),
+    "list": (
+        "- 하나\n- 둘\n  - 셋\n- 넷",
+        "<ul><li><p>하나</p></li><li><p>둘</p><ul><li><p>셋</p></li></ul></li><li><p>넷</p></li></ul>",
+    ),
     "numbers": ("3. 가\n4. 나", '<ol start="3"><li><p>가</p></li><li><p>나</p></li></ol>'),
     "year": ("그해는\n1984. 추웠다", "<p>그해는<br>1984. 추웠다</p>"),
     "quote": ("> 옛말\n> 둘째\n\n끝", "<blockquote><p>옛말<br>둘째</p></blockquote><p>끝</p>"),
@@ -65,7 +68,9 @@ def test_text_becomes_nodes(page, name):
 
 def test_shapes(page):
     assert "<strong><em>둘 다</em></strong>" in page.evaluate("whole", CASES["emphasis"][0])
-    assert "<pre tabindex=\"0\"><code>print('&lt;b&gt;')\n\n  x\n</code></pre>" in page.evaluate("whole", CASES["fence"][0])
+    assert "<pre tabindex=\"0\"><code>print('&lt;b&gt;')\n\n  x\n</code></pre>" in page.evaluate(
+        "whole", CASES["fence"][0]
+    )
     table = page.evaluate("whole", CASES["table"][0])
     assert '<th class="align-left">가</th><th class="align-right">나</th>' in table
     assert "<code>a|b</code>" in table
@@ -114,7 +119,21 @@ def test_random_markdown_is_read_the_same_in_pieces(page):
 
 @pytest.mark.parametrize(
     "unit",
-    ["낱말 word ", "**열림 ", "[a](b ", "`x ", "| a | b |\n", "- 하나\n", "> " * 40 + "\n", "```\n", "*a_b*c_ ", "줄\n", "\\", "가", "1. 가\n  - 나\n"],
+    [
+        "낱말 word ",
+        "**열림 ",
+        "[a](b ",
+        "`x ",
+        "| a | b |\n",
+        "- 하나\n",
+        "> " * 40 + "\n",
+        "```\n",
+        "*a_b*c_ ",
+        "줄\n",
+        "\\",
+        "가",
+        "1. 가\n  - 나\n",
+    ],
 )
 def test_long_answers_cost_no_more_than_their_length(page, unit):
     """100 kB in pieces of 16 letters: the worst unit stays within what a reader would not notice."""

@@ -22,7 +22,7 @@ WAIT_SECONDS = 60
 @pytest.fixture(scope="module")
 def served(micro_run: Path) -> Iterator[str]:
     """The address of a server over the micro run's model."""
-    pytest.importorskip("dotori.serve", reason="there is no server in this tree")
+    pytest.importorskip("dotori.cli.serve", reason="there is no server in this tree")
     command = [sys.executable, "-m", "dotori.cli.main", "serve", f"micro={micro_run / 'export-q4_0'}", "--port", "0"]
     environment = {name: value for name, value in os.environ.items() if name != "DOTORI_API_KEY"}
     server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)

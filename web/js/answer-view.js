@@ -26,7 +26,10 @@ export class AnswerView {
     this.foot = h('div', { class: 'answer-foot' });
     this.waiting = h('p', { class: 'waiting' }, acorn(), h('span', { text: words.say('answer.waiting') }));
     this.element = h('div', { class: 'answer' }, this.text, this.foot);
-    this.markdown = new MarkdownView(this.text, { cite: (number) => this.citation(number), codeHead: (language, text) => this.codeHead(language, text) });
+    this.markdown = new MarkdownView(
+      this.text,
+      { cite: (number) => this.citation(number), codeHead: (language, text) => this.codeHead(language, text) },
+    );
     this.pending = '';
     this.frame = 0;
     if (answer.state === 'running') this.text.append(this.waiting);
@@ -70,9 +73,23 @@ export class AnswerView {
   }
 
   errorNote({ kind, detail }) {
-    const retry = h('button', { type: 'button', class: 'button', text: this.words.say('retry'), onclick: () => this.actions.retry(kind) });
-    const more = detail && h('details', {}, h('summary', { text: this.words.say('error.detail') }), h('p', { text: detail }));
-    return h('div', { class: 'note note-error', role: 'alert' }, h('p', { text: this.words.say(`error.${kind}`) }), retry, more);
+    const retry = h(
+      'button',
+      { type: 'button', class: 'button', text: this.words.say('retry'), onclick: () => this.actions.retry(kind) },
+    );
+    const more = detail && h(
+      'details',
+      {},
+      h('summary', { text: this.words.say('error.detail') }),
+      h('p', { text: detail }),
+    );
+    return h(
+      'div',
+      { class: 'note note-error', role: 'alert' },
+      h('p', { text: this.words.say(`error.${kind}`) }),
+      retry,
+      more,
+    );
   }
 
   /** Chips of the passages: those the answer names or draws on first. */
@@ -86,7 +103,13 @@ export class AnswerView {
       const hint = strong ? this.words.say('sources.found') : '';
       return h(
         'button',
-        { type: 'button', class: `source ${strong ? 'source-strong' : ''}`, 'aria-label': label, title: hint, onclick: () => this.actions.openSource(source) },
+        {
+          type: 'button',
+          class: `source ${strong ? 'source-strong' : ''}`,
+          'aria-label': label,
+          title: hint,
+          onclick: () => this.actions.openSource(source),
+        },
         h('span', { class: 'source-number', text: String(source.number) }),
         h('span', { class: 'source-name', text: source.document.split('/').pop() }),
         h('span', { class: 'source-place', text: source.place }),
@@ -106,12 +129,22 @@ export class AnswerView {
     const { words } = this;
     const bar = h('div', { class: 'answer-bar' });
     if (this.answer.text) bar.append(iconButton(icon('copy'), words.say('answer.copy'), () => this.copy()));
-    if (last) bar.append(iconButton(icon('again'), words.say('answer.again'), () => this.actions.again(), { 'data-act': 'again' }));
+    if (last && this.answer.state !== 'error') bar.append(iconButton(
+      icon('again'),
+      words.say('answer.again'),
+      () => this.actions.again(),
+      { 'data-act': 'again' },
+    ));
     if (count > 1) {
       bar.append(
         iconButton(icon('left'), words.say('answer.previous'), () => this.actions.page(-1), { disabled: active === 0 }),
         h('span', { class: 'pager', text: words.say('answer.page', { active: active + 1, count }) }),
-        iconButton(icon('right'), words.say('answer.next'), () => this.actions.page(1), { disabled: active === count - 1 }),
+        iconButton(
+          icon('right'),
+          words.say('answer.next'),
+          () => this.actions.page(1),
+          { disabled: active === count - 1 },
+        ),
       );
     }
     bar.append(h('span', { class: 'figures', text: this.figures() }));
@@ -125,7 +158,10 @@ export class AnswerView {
     if (state === 'cancelled') parts.push(this.words.say('answer.cancelled'));
     if (state === 'length') parts.push(this.words.say('answer.length'));
     if (usage) parts.push(this.words.say('answer.tokens', { count: usage.completion_tokens }));
-    if (tokensPerSecond) parts.push(this.words.say('answer.speed', { speed: tokensPerSecond.toFixed(tokensPerSecond < 100 ? 1 : 0) }));
+    if (tokensPerSecond) parts.push(this.words.say(
+      'answer.speed',
+      { speed: tokensPerSecond.toFixed(tokensPerSecond < 100 ? 1 : 0) },
+    ));
     if (firstTokenMs !== null) parts.push(this.words.say('answer.first', { time: duration(firstTokenMs) }));
     return parts.join(' · ');
   }
@@ -138,7 +174,17 @@ export class AnswerView {
     const source = this.answer.sources.find((one) => one.number === number);
     if (!source) return null;
     const label = this.words.say('source.open', { number, name: source.document });
-    return h('button', { type: 'button', class: 'cite', 'aria-label': label, title: `${source.document} · ${source.place}`, text: `[${number}]`, onclick: () => this.actions.openSource(source) });
+    return h(
+      'button',
+      {
+        type: 'button',
+        class: 'cite',
+        'aria-label': label,
+        title: `${source.document} · ${source.place}`,
+        text: `[${number}]`,
+        onclick: () => this.actions.openSource(source),
+      },
+    );
   }
 
   codeHead(language, text) {

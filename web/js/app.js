@@ -101,7 +101,15 @@ export class App {
   async rename(id) {
     const conversation = this.conversations.find((one) => one.id === id);
     const { words } = this;
-    const title = await askLine(words, { title: words.say('list.rename'), label: words.say('rename.label'), value: conversation.title, submit: words.say('save') });
+    const title = await askLine(
+      words,
+      {
+        title: words.say('list.rename'),
+        label: words.say('rename.label'),
+        value: conversation.title,
+        submit: words.say('save'),
+      },
+    );
     if (!title?.trim()) return;
     conversation.title = title.trim().slice(0, 200);
     conversation.named = true;
@@ -205,7 +213,8 @@ export class App {
     this.parts.answerBegins(index);
     let saved = performance.now();
     const { engine, model, settings, weights, library, words } = this;
-    await ask({ engine, model, settings, weights, library, words, conversation, index, signal: stop.signal }, answer, (piece) => {
+    const asked = { engine, model, settings, weights, library, words, conversation, index, signal: stop.signal };
+    await ask(asked, answer, (piece) => {
       if (this.conversation === conversation) this.parts.answerGrows(index, piece);
       if (performance.now() - saved < SAVE_MS) return;
       saved = performance.now();
@@ -264,7 +273,16 @@ export class App {
 
   async askKey(then) {
     const { words } = this;
-    const key = await askLine(words, { title: words.say('key.title'), text: words.say('key.text'), label: words.say('key.label'), type: 'password', submit: words.say('key.use') });
+    const key = await askLine(
+      words,
+      {
+        title: words.say('key.title'),
+        text: words.say('key.text'),
+        label: words.say('key.label'),
+        type: 'password',
+        submit: words.say('key.use'),
+      },
+    );
     if (!key?.trim()) return;
     this.engine.setKey?.(key.trim());
     if (this.models.length === 0) await this.loadModels();

@@ -78,7 +78,10 @@ async function answerWithin(asked, answer, onPiece) {
           onPiece(event.text);
           continue;
         }
-        Object.assign(answer, { usage: event.usage, tokensPerSecond: event.tokensPerSecond, firstTokenMs: event.firstTokenMs });
+        Object.assign(
+          answer,
+          { usage: event.usage, tokensPerSecond: event.tokensPerSecond, firstTokenMs: event.firstTokenMs },
+        );
         answer.state = event.reason === 'length' ? 'length' : 'stop';
         if (event.usage) weights.learn(model.id, messages, event.usage.prompt_tokens);
       }
@@ -98,7 +101,10 @@ function sampling({ conversation, index, settings, model }) {
   for (const name of ['top_p', 'top_k', 'min_p', 'max_tokens', 'seed']) {
     if (settings[name] !== null) chosen[name] = settings[name];
   }
-  if (chosen.max_tokens && model.context) chosen.max_tokens = Math.min(chosen.max_tokens, reserveFor(model.context, chosen.max_tokens));
+  if (chosen.max_tokens && model.context) chosen.max_tokens = Math.min(
+    chosen.max_tokens,
+    reserveFor(model.context, chosen.max_tokens),
+  );
   return chosen;
 }
 
@@ -138,7 +144,10 @@ function compose({ conversation, index, settings, model }, answer) {
     answer.readFrom = index;
   }
   const passages = answer.sources.map((source) => source.text);
-  messages.push({ role: 'user', content: userPrompt(exchange.mode, exchange.choice, exchange.question, passages, model.context) });
+  messages.push({
+    role: 'user',
+    content: userPrompt(exchange.mode, exchange.choice, exchange.question, passages, model.context),
+  });
   return messages;
 }
 
@@ -148,7 +157,10 @@ async function findSources(asked, answer) {
   const all = library.passages(model.context);
   const question = conversation.exchanges[index].question;
   const ranked = await engine.rank(question, all.map(({ passage }) => passage.text), RANKED, signal);
-  const best = ranked.filter(({ score }) => score > 0).slice(0, isTiny(model.context) ? MOST_PASSAGES_TINY : MOST_PASSAGES);
+  const best = ranked.filter(({ score }) => score > 0).slice(
+    0,
+    isTiny(model.context) ? MOST_PASSAGES_TINY : MOST_PASSAGES,
+  );
   answer.sources = best.map(({ index: place }, order) => {
     const { document, passage } = all[place];
     const where = document.paged

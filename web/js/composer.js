@@ -69,7 +69,7 @@ export function sendOnEnter(box, send) {
   });
   box.addEventListener('beforeinput', (event) => {
     // The new line that some systems add for the Enter which ended a composition.
-    if (wanted && (event.inputType === 'insertLineBreak' || event.inputType === 'insertParagraph')) event.preventDefault();
+    if (wanted && ['insertLineBreak', 'insertParagraph'].includes(event.inputType)) event.preventDefault();
   });
   const sendNow = () => {
     if (!composing) return send();

@@ -21,7 +21,13 @@ export function showDialog(title, content, buttons, props = {}) {
     }),
   );
   const heading = h('h2', { id: 'dialog-title', text: title });
-  const form = h('form', { method: 'dialog' }, heading, h('div', { class: 'dialog-body' }, ...content), h('div', { class: 'dialog-foot' }, ...foot));
+  const form = h(
+    'form',
+    { method: 'dialog' },
+    heading,
+    h('div', { class: 'dialog-body' }, ...content),
+    h('div', { class: 'dialog-foot' }, ...foot),
+  );
   const dialog = h('dialog', { 'aria-labelledby': 'dialog-title', ...props }, form);
   document.body.append(dialog);
   dialog.addEventListener('click', (event) => event.target === dialog && dialog.close(''));
@@ -41,7 +47,18 @@ export function showDialog(title, content, buttons, props = {}) {
  * @returns {Promise<string|null>} null when dismissed
  */
 export async function askLine(words, { title, text, label, value = '', type = 'text', submit }) {
-  const input = h('input', { type, class: 'field', 'aria-label': label, autocomplete: 'off', spellcheck: 'false', autofocus: true, maxlength: 2000 });
+  const input = h(
+    'input',
+    {
+      type,
+      class: 'field',
+      'aria-label': label,
+      autocomplete: 'off',
+      spellcheck: 'false',
+      autofocus: true,
+      maxlength: 2000,
+    },
+  );
   input.value = value;
   const body = [text && h('p', { text }), input].filter(Boolean);
   const pressed = await showDialog(title, body, [

@@ -35,7 +35,11 @@ export function h(tag, props = {}, ...children) {
  * @returns {HTMLButtonElement}
  */
 export function iconButton(image, label, press, props = {}) {
-  return h('button', { type: 'button', class: 'icon-button', title: label, 'aria-label': label, onclick: press, ...props }, image);
+  return h(
+    'button',
+    { type: 'button', class: 'icon-button', title: label, 'aria-label': label, onclick: press, ...props },
+    image,
+  );
 }
 
 /**

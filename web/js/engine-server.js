@@ -194,7 +194,7 @@ function cutBatches(passages) {
 
 /** Servers name a model's context differently; 0 where none of the names is there. */
 function contextOf(model) {
-  const value = model.context ?? model.context_length ?? model.context_window ?? model.max_model_len ?? model.meta?.n_ctx;
+  const value = model.context ?? model.context_length ?? model.max_model_len ?? model.meta?.n_ctx;
   return Number.isFinite(value) && value > 0 ? value : 0;
 }
 

@@ -1,4 +1,4 @@
-/** Chooses who answers: the server that sent this page, or the model inside it. Nothing else in the page knows which. */
+/** Chooses who answers: the server that sent this page, or the model inside it. Nothing else here knows which. */
 
 /** What went wrong, in one of a few kinds that the page has words for. */
 export class EngineError extends Error {

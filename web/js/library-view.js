@@ -31,7 +31,11 @@ export async function addDocuments(files, fromFolder, engine, words, keep) {
   }
   if (added > 0) notify(words.say('documents.added', { count: added }));
   if (failed.length > 0) {
-    await showDialog(words.say('documents.title'), failed.map((text) => h('p', { text })), [{ label: words.say('close'), value: '' }]);
+    await showDialog(
+      words.say('documents.title'),
+      failed.map((text) => h('p', { text })),
+      [{ label: words.say('close'), value: '' }],
+    );
   }
 }
 
@@ -57,15 +61,30 @@ export function showLibrary(words, library, context, remove) {
         {},
         icon('file'),
         h('span', { class: 'document-name', text: document.name }),
-        h('span', { class: 'document-size', text: words.say('documents.passages', { count: counts.get(document.id) ?? 0 }) }),
+        h(
+          'span',
+          { class: 'document-size', text: words.say('documents.passages', { count: counts.get(document.id) ?? 0 }) },
+        ),
         iconButton(icon('trash'), words.say('documents.remove', { name: document.name }), drop),
       );
     });
-    list.replaceChildren(...(items.length > 0 ? items : [h('li', { class: 'hint', text: words.say('documents.first') })]));
+    list.replaceChildren(...(items.length > 0 ? items : [
+      h('li', { class: 'hint', text: words.say('documents.first') }),
+    ]));
   };
   draw();
-  const button = (name, image, input) => h('button', { type: 'button', class: 'button', onclick: () => byId(input).click() }, icon(image), words.say(name));
-  const buttons = h('div', { class: 'buttons' }, button('documents.add', 'file', 'files'), button('documents.addFolder', 'folder', 'folder'));
+  const button = (name, image, input) => h(
+    'button',
+    { type: 'button', class: 'button', onclick: () => byId(input).click() },
+    icon(image),
+    words.say(name),
+  );
+  const buttons = h(
+    'div',
+    { class: 'buttons' },
+    button('documents.add', 'file', 'files'),
+    button('documents.addFolder', 'folder', 'folder'),
+  );
   const shown = showDialog(words.say('documents.title'), [list, buttons], [{ label: words.say('close'), value: '' }]);
   return { draw, shown };
 }
@@ -79,9 +98,20 @@ export function showLibrary(words, library, context, remove) {
 export async function showSource(words, source, document) {
   const { before, after } = surroundings(source.text, document?.pages ?? []);
   const mark = h('mark', { text: source.text });
-  const text = h('div', { class: 'passage', tabindex: '0' }, h('span', { class: 'around', text: before }), mark, h('span', { class: 'around', text: after }));
+  const text = h(
+    'div',
+    { class: 'passage', tabindex: '0' },
+    h('span', { class: 'around', text: before }),
+    mark,
+    h('span', { class: 'around', text: after }),
+  );
   const place = h('p', { class: 'hint', text: `[${source.number}] ${source.place}` });
-  const shown = showDialog(source.document, [place, text], [{ label: words.say('close'), value: '' }], { class: 'wide' });
+  const shown = showDialog(
+    source.document,
+    [place, text],
+    [{ label: words.say('close'), value: '' }],
+    { class: 'wide' },
+  );
   mark.scrollIntoView({ block: 'center' });
   await shown;
 }

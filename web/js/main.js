@@ -63,7 +63,11 @@ function parts(app) {
     page: (index, step) => app.page(index, step),
     edit: (index, text) => app.edit(index, text),
     retry: (index, kind) => app.retry(index, kind),
-    openSource: (source) => showSource(words, source, app.library.documents.find((one) => one.id === source.documentId)),
+    openSource: (source) => showSource(
+      words,
+      source,
+      app.library.documents.find((one) => one.id === source.documentId),
+    ),
     example: (text) => {
       composer.fill(text);
       composer.focus();
@@ -124,13 +128,12 @@ function parts(app) {
       byId('title').textContent = app.conversation.title;
     },
     mode() {
-      const { mode, exchanges } = app.conversation;
+      const { mode } = app.conversation;
       byId('mode-place').replaceChildren(modeSelect(app));
       byId('choice-place').replaceChildren(...(MODES[mode].choices.length > 0 ? [choiceSelect(app)] : []));
       composer.box.placeholder = words.say(`input.${mode}`);
       my.documents();
       my.context();
-      if (exchanges.length === 0) thread.show(app.conversation, app.library.documents.length > 0);
       const automatic = byId('settings-body').querySelector('#setting-temperature');
       if (automatic) automatic.placeholder = `${words.say('settings.automatic')} (${MODES[mode].temperature})`;
     },
@@ -138,16 +141,26 @@ function parts(app) {
       const { documents } = app.library;
       const count = documents.length;
       byId('documents').hidden = app.conversation.mode !== 'documents';
-      byId('documents').replaceChildren(icon('file'), words.say(count > 0 ? 'documents.count' : 'documents.none', { count }));
-      if (app.conversation.exchanges.length === 0 && app.conversation.mode === 'documents') thread.show(app.conversation, count > 0);
+      byId('documents').replaceChildren(
+        icon('file'),
+        words.say(count > 0 ? 'documents.count' : 'documents.none', { count }),
+      );
+      if (app.conversation.exchanges.length === 0) thread.show(app.conversation, count > 0);
     },
     models() {
       const { models, model } = app;
       const names = models.map(({ id }) => h('option', { value: id, text: id }));
-      const select = h('select', { class: 'model', 'aria-label': words.say('model'), onchange: () => app.change({ model: select.value }) }, ...names);
+      const select = h(
+        'select',
+        { class: 'model', 'aria-label': words.say('model'), onchange: () => app.change({ model: select.value }) },
+        ...names,
+      );
       select.value = model.id;
       panel.about();
-      byId('model-place').replaceChildren(models.length > 1 ? select : h('span', { class: 'model', title: model.id || null, text: model.id || words.say('model.none') }));
+      byId('model-place').replaceChildren(models.length > 1 ? select : h(
+        'span',
+        { class: 'model', title: model.id || null, text: model.id || words.say('model.none') },
+      ));
     },
     context() {
       const last = app.conversation.exchanges.at(-1);
@@ -198,24 +211,37 @@ function parts(app) {
 
 function modelLines({ model, words }) {
   if (!model.id) return [];
-  const size = model.context ? [{ label: words.say('about.context'), value: words.say('answer.tokens', { count: model.context }) }] : [];
+  const size = model.context ? [
+    { label: words.say('about.context'), value: words.say('answer.tokens', { count: model.context }) },
+  ] : [];
   return [{ label: words.say('model'), value: model.id }, ...size];
 }
 
 function modeSelect(app) {
   const options = MODE_NAMES.map((name) => h('option', { value: name, text: app.words.say(`mode.${name}`) }));
-  const select = h('select', { id: 'mode', 'aria-label': app.words.say('mode.label'), onchange: () => app.setMode(select.value) }, ...options);
+  const select = h(
+    'select',
+    { id: 'mode', 'aria-label': app.words.say('mode.label'), onchange: () => app.setMode(select.value) },
+    ...options,
+  );
   select.value = app.conversation.mode;
   return h('span', { class: 'picker' }, icon(MODES[app.conversation.mode].icon), select);
 }
 
 function choiceSelect(app) {
   const { mode } = app.conversation;
-  const options = MODES[mode].choices.map((name) => h('option', { value: name, text: app.words.say(`choice.${name}`) }));
+  const options = MODES[mode].choices.map((name) => h(
+    'option',
+    { value: name, text: app.words.say(`choice.${name}`) },
+  ));
   const choose = () => {
     app.choices[mode] = select.value;
   };
-  const select = h('select', { id: 'choice', 'aria-label': app.words.say('choice.label'), onchange: choose }, ...options);
+  const select = h(
+    'select',
+    { id: 'choice', 'aria-label': app.words.say('choice.label'), onchange: choose },
+    ...options,
+  );
   select.value = app.choice;
   return h('span', { class: 'picker' }, select);
 }

@@ -51,7 +51,7 @@ export class InlineView {
 
 /** Nodes of text[from, to), and the last border before which nothing can change any more. */
 function read(text, from, to, options) {
-  const state = { open: Infinity, border: from };
+  const state = { open: Infinity, border: from, lost: new Set() };
   const nodes = span(text, from, to, 0, options, state);
   return { nodes, border: state.border };
 }
@@ -113,6 +113,15 @@ function unsettled(at, to, state) {
   return null;
 }
 
+/** `search` up to `limit`, unless an earlier mark of this kind already found nothing up to the same end. */
+function partner(kind, limit, to, state, search) {
+  const key = `${kind}${to}`;
+  if (state.lost.has(key)) return -1;
+  const end = search();
+  if (end < 0 && limit === to) state.lost.add(key);
+  return end;
+}
+
 function runLength(text, at, to) {
   let end = at;
   while (end < to && text[end] === text[at]) end += 1;
@@ -121,7 +130,8 @@ function runLength(text, at, to) {
 
 function code(text, at, to, state) {
   const ticks = runLength(text, at, to);
-  const end = closingTicks(text, at + ticks, Math.min(to, at + REACH), ticks);
+  const limit = Math.min(to, at + REACH);
+  const end = partner(`\`${ticks} `, limit, to, state, () => closingTicks(text, at + ticks, limit, ticks));
   if (end < 0) {
     unsettled(at, to, state);
     return { text: text.slice(at, at + ticks), end: at + ticks };
@@ -152,10 +162,12 @@ function emphasis(text, at, to, depth, options, state) {
   if (letter === '~' && run !== 2) return { text: text.slice(at, at + run), end: at + run };
   const after = text[at + run];
   if (at + run >= to) return unsettled(at, to, state) ?? { text: text.slice(at, at + run), end: at + run };
-  const inWord = letter !== '~' && run === 1 && WORD.test(text[at - 1] ?? '') && (letter === '_' || /[0-9]/.test(after));
+  const behindWord = letter !== '~' && run === 1 && WORD.test(text[at - 1] ?? '');
+  const inWord = behindWord && (letter === '_' || /[0-9]/.test(after));
   if (/\s/.test(after) || run > 3 || inWord) return { text: text.slice(at, at + run), end: at + run };
   const width = run === 3 ? 3 : size;
-  const end = closer(text, at + run, Math.min(to, at + REACH), letter, width);
+  const limit = Math.min(to, at + REACH);
+  const end = partner(`${letter}${width} `, limit, to, state, () => closer(text, at + run, limit, letter, width));
   if (end < 0) return unsettled(at, to, state) ?? { text: text.slice(at, at + run), end: at + run };
   const inside = span(text, at + run, end, depth + 1, options, state);
   const tag = letter === '~' ? 'del' : width === 1 ? 'em' : 'strong';
@@ -244,5 +256,9 @@ function anchor(address, children) {
     return null;
   }
   if (url.protocol !== 'https:' && url.protocol !== 'http:') return null;
-  return h('a', { href: url.href, title: url.href, target: '_blank', rel: 'noopener noreferrer nofollow' }, ...children);
+  return h(
+    'a',
+    { href: url.href, title: url.href, target: '_blank', rel: 'noopener noreferrer nofollow' },
+    ...children,
+  );
 }

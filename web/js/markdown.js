@@ -17,7 +17,8 @@ const RULE_SO_FAR = /^ {0,3}([-*_])[ \t]*(?:\1[ \t]*)*$/;
 const FENCE = /^( {0,3})(`{3,}(?=[^`]*$)|~{3,})([^`]*)$/;
 
 /**
- * @typedef {import('./markdown-inline.js').InlineOptions & {codeHead?: (language: string, text: () => string) => Node}} MarkdownOptions
+ * @typedef {{codeHead?: (language: string, text: () => string) => Node}} CodeOptions `codeHead` stands above code
+ * @typedef {import('./markdown-inline.js').InlineOptions & CodeOptions} MarkdownOptions
  */
 
 /** A growing markdown text inside `root`. */
@@ -287,7 +288,8 @@ class List {
       return { block: this.blocks, offset: Math.min(spaces, line[0] === '\t' ? 1 : this.indent) };
     }
     const marker = MARKER.exec(line);
-    if (!done && (/^ {0,3}([-*+]|\d{1,9}[.)]?)$/.test(line) || RULE_SO_FAR.test(line) || marker?.[0] === line)) return null;
+    const open = /^ {0,3}([-*+]|\d{1,9}[.)]?)$/.test(line) || RULE_SO_FAR.test(line) || marker?.[0] === line;
+    if (open && !done) return null;
     if (marker && !RULE.test(line)) {
       return marker[2].slice(-1) === this.kind ? this.place(marker) : undefined;
     }

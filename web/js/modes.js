@@ -20,7 +20,13 @@ const TINY = 1024;
 /** @type {Record<import('./shapes.js').ModeName, Mode>} */
 export const MODES = {
   assistant: { icon: 'chat', history: true, temperature: 0.7, choices: [], cautious: true },
-  translate: { icon: 'translate', history: false, temperature: 0, choices: ['auto', 'to-en', 'to-ko'], cautious: false },
+  translate: {
+    icon: 'translate',
+    history: false,
+    temperature: 0,
+    choices: ['auto', 'to-en', 'to-ko'],
+    cautious: false,
+  },
   tutor: { icon: 'tutor', history: true, temperature: 0.5, choices: ['explain', 'quiz', 'check'], cautious: true },
   write: {
     icon: 'pen',

@@ -6,11 +6,14 @@ import { weigh } from './budget.js';
 
 const OVERLAP = 0.25; // of a passage; a longer last sentence is not repeated
 const ENOUGH = 0.25; // of a passage: less than that goes together with a paragraph that must be cut anyway
+/** The end of a sentence, or of a line before a list's item. */
+const END = /(?:[.!?…。！？]+["'”’」』)\]]*(?=\s|$)|[。！？]|\r?\n(?=\s*(?:[-*•·]|\d+[.)])\s))/g;
+const SHORTENED = /(?:^|[\s(])(?:[A-Z]|Mr|Mrs|Ms|Dr|St|vs|etc|e\.g|i\.e|No|Fig|cf|\d{1,3})\.$/;
 
 /**
  * @typedef {{text: string, page: number, paragraph: number, heading: string}} Passage page and paragraph from 1
- * @typedef {{text: string, weight: number, whole: number, opens: boolean, first: boolean, paragraph: number, page: number,
- *   heading: string}} Unit a sentence; `whole` is the weight of its paragraph, `opens` is true under a new heading
+ * @typedef {Passage & {weight: number, whole: number, opens: boolean, first: boolean}} Unit a sentence; `whole` is the
+ *   weight of its paragraph, `first` its place in it, `opens` is true under a new heading
  */
 
 /**
@@ -69,7 +72,8 @@ function* units(pages, size) {
       const plain = text.replace(/^#{1,6}[ \t]+/gm, '');
       const place = { whole: weigh(plain), paragraph: Math.max(paragraph, 1), page: index + 1, heading };
       for (const [order, sentence] of sentences(plain).flatMap((part) => shorten(part, size)).entries()) {
-        yield { text: sentence, weight: weigh(sentence), first: order === 0, opens: Boolean(title) && order === 0, ...place };
+        const first = order === 0;
+        yield { text: sentence, weight: weigh(sentence), first, opens: Boolean(title) && first, ...place };
       }
     }
   }
@@ -83,10 +87,10 @@ function* units(pages, size) {
 export function sentences(text) {
   const found = [];
   let start = 0;
-  for (const end of text.matchAll(/(?:[.!?…。！？]+["'”’」』)\]]*(?=\s|$)|[。！？]|\r?\n(?=\s*(?:[-*•·]|\d+[.)])\s))/g)) {
+  for (const end of text.matchAll(END)) {
     const upTo = end.index + end[0].length;
     const part = text.slice(start, upTo);
-    if (end[0].startsWith('.') && /(?:^|[\s(])(?:[A-Z]|Mr|Mrs|Ms|Dr|St|vs|etc|e\.g|i\.e|No|Fig|cf|\d{1,3})\.$/.test(part)) continue;
+    if (end[0].startsWith('.') && SHORTENED.test(part)) continue;
     found.push(part);
     start = upTo;
   }

@@ -1,4 +1,4 @@
-/** The screen before an engine that has to be downloaded or loaded: one clear line, a bar, and a way on when it fails. */
+/** The screen before an engine that is downloaded or loaded: one clear line, a bar, and a way on when it fails. */
 import { h } from './dom.js';
 import { acorn } from './icons.js';
 
@@ -33,9 +33,10 @@ export async function prepareEngine(engine, words) {
 }
 
 function show({ stage, loaded, total, rate }, words, text, bar) {
-  const bytes = loaded && total ? ` ${words.say('prepare.bytes', { loaded: (loaded / MB).toFixed(1), total: (total / MB).toFixed(1) })}` : '';
-  const speed = rate ? words.say('prepare.rate', { rate: (rate / MB).toFixed(1) }) : '';
-  text.textContent = words.say(`prepare.${stage}`) + bytes + speed;
+  const size = (bytes) => (bytes / MB).toFixed(1);
+  const bytes = loaded && total ? words.say('prepare.bytes', { loaded: size(loaded), total: size(total) }) : '';
+  const speed = rate ? words.say('prepare.rate', { rate: size(rate) }) : '';
+  text.textContent = `${words.say(`prepare.${stage}`)} ${bytes}${speed}`;
   if (loaded !== undefined && total) bar.value = loaded / total;
   else bar.removeAttribute('value');
 }

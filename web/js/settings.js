@@ -34,14 +34,44 @@ export class SettingsPanel {
   async show(settings, temperature) {
     const { words } = this;
     const automatic = { temperature: String(temperature) };
-    const fields = FIELDS.map(([name, low, high, step]) => this.number(name, low, high, step, settings[name], automatic[name]));
-    const reset = h('button', { type: 'button', class: 'link-button', text: words.say('settings.reset'), onclick: () => this.reset(settings, temperature) });
+    const fields = FIELDS.map(([name, low, high, step]) => this.number(
+      name,
+      low,
+      high,
+      step,
+      settings[name],
+      automatic[name],
+    ));
+    const reset = h(
+      'button',
+      {
+        type: 'button',
+        class: 'link-button',
+        text: words.say('settings.reset'),
+        onclick: () => this.reset(settings, temperature),
+      },
+    );
     this.body.replaceChildren(
-      this.section('settings.sampling', h('div', { class: 'field-grid' }, ...fields), this.system(settings.system), reset),
+      this.section(
+        'settings.sampling',
+        h('div', { class: 'field-grid' }, ...fields),
+        this.system(settings.system),
+        reset,
+      ),
       this.section(
         'settings.look',
-        this.choice('theme', ['system', 'light', 'dark'], settings.theme, (name) => words.say(`settings.theme.${name}`)),
-        this.choice('language', ['system', 'ko', 'en'], settings.language, (name) => ({ ko: '한국어', en: 'English' })[name] ?? words.say('settings.language.system')),
+        this.choice(
+          'theme',
+          ['system', 'light', 'dark'],
+          settings.theme,
+          (name) => words.say(`settings.theme.${name}`),
+        ),
+        this.choice(
+          'language',
+          ['system', 'ko', 'en'],
+          settings.language,
+          (name) => ({ ko: '한국어', en: 'English' })[name] ?? words.say('settings.language.system'),
+        ),
       ),
       this.section('settings.data', this.data(), h('p', { class: 'hint', text: words.say('app.private') })),
       this.actions.panel?.() ?? '',
@@ -79,16 +109,34 @@ export class SettingsPanel {
   }
 
   system(value) {
-    const box = h('textarea', { class: 'field', id: 'setting-system', rows: 3, maxlength: 8000, 'aria-describedby': 'help-system' });
+    const box = h(
+      'textarea',
+      { class: 'field', id: 'setting-system', rows: 3, maxlength: 8000, 'aria-describedby': 'help-system' },
+    );
     box.value = value;
     box.addEventListener('change', () => this.actions.change({ system: box.value }));
     const label = h('label', { for: box.id, text: this.words.say('settings.system') });
-    return h('div', { class: 'setting' }, label, box, h('small', { id: 'help-system', text: this.words.say('settings.system.help') }));
+    return h(
+      'div',
+      { class: 'setting' },
+      label,
+      box,
+      h('small', { id: 'help-system', text: this.words.say('settings.system.help') }),
+    );
   }
 
   choice(name, values, value, labelOf) {
     const options = values.map((one) => {
-      const input = h('input', { type: 'radio', name, value: one, class: 'hidden-visually', onchange: () => this.actions.change({ [name]: one }) });
+      const input = h(
+        'input',
+        {
+          type: 'radio',
+          name,
+          value: one,
+          class: 'hidden-visually',
+          onchange: () => this.actions.change({ [name]: one }),
+        },
+      );
       input.checked = one === value;
       return h('label', { class: 'segment' }, input, h('span', { text: labelOf(one) }));
     });
@@ -98,12 +146,24 @@ export class SettingsPanel {
 
   data() {
     const { words, actions } = this;
-    const file = h('input', { type: 'file', accept: '.json,application/json', class: 'hidden-visually', tabindex: '-1', 'aria-hidden': 'true' });
+    const file = h(
+      'input',
+      {
+        type: 'file',
+        accept: '.json,application/json',
+        class: 'hidden-visually',
+        tabindex: '-1',
+        'aria-hidden': 'true',
+      },
+    );
     file.addEventListener('change', () => {
       if (file.files[0]) actions.importFile(file.files[0]);
       file.value = '';
     });
-    const button = (name, press, kind = '') => h('button', { type: 'button', class: `button ${kind}`, text: words.say(name), onclick: press });
+    const button = (name, press, kind = '') => h(
+      'button',
+      { type: 'button', class: `button ${kind}`, text: words.say(name), onclick: press },
+    );
     return h(
       'div',
       { class: 'buttons' },

@@ -7,18 +7,22 @@
  * @typedef {{role: 'system'|'user'|'assistant', content: string}} Message
  * @typedef {{id: string, context: number}} Model
  * @typedef {{prompt_tokens: number, completion_tokens: number}} Usage
- * @typedef {{temperature?: number, top_p?: number, top_k?: number, min_p?: number, max_tokens?: number, seed?: number}} Sampling
+ * @typedef {Partial<Record<'temperature'|'top_p'|'top_k'|'min_p'|'max_tokens'|'seed', number>>} Sampling
  * @typedef {{model: string, messages: Message[], sampling: Sampling, signal: AbortSignal}} ChatRequest
  * @typedef {{text: string}} ChatPiece
- * @typedef {{done: true, reason: string, usage: Usage|null, tokensPerSecond: number|null, firstTokenMs: number|null}} ChatEnd
+ * @typedef {{usage: Usage|null, tokensPerSecond: number|null, firstTokenMs: number|null}} Figures
+ * @typedef {{done: true, reason: string} & Figures} ChatEnd
  * @typedef {{stage: 'check'|'download'|'load', loaded?: number, total?: number, rate?: number}} Progress rate in bytes a second
+ * @typedef {{index: number, score: number}} Ranked
  *
  * What an engine must do; engine-server.js and engine-wllama.js do it.
  * @typedef {object} Engine
- * @property {(onProgress: (progress: Progress) => void) => Promise<void>} prepare storage and memory check, download, load
+ * @property {(onProgress: (progress: Progress) => void) => Promise<void>} prepare checks storage and memory, downloads,
+ *   loads; throws an EngineError, after which the user may try again
  * @property {() => Promise<Model[]>} models
  * @property {(request: ChatRequest) => AsyncIterable<ChatPiece|ChatEnd>} chat
- * @property {(query: string, passages: string[], count: number, signal?: AbortSignal) => Promise<{index: number, score: number}[]>} rank best first; passages without a common word are left out or score 0
+ * @property {(query: string, passages: string[], count: number, signal?: AbortSignal) => Promise<Ranked[]>} rank best
+ *   first; passages without a common word are left out or score 0
  * @property {(file: File) => Promise<string[]|null>} textOf pages of a PDF, null where it cannot
  * @property {(onChange: (alive: boolean) => void) => void} [watch] tells when the engine goes and comes back
  * @property {(key: string) => void} [setKey] the API key for later requests
@@ -27,7 +31,8 @@
  * @property {() => Promise<void>} [erase] removes what the engine keeps on this device
  *
  * One passage that an answer was given, kept with the answer so that it opens after the document is gone.
- * @typedef {{number: number, documentId: string, document: string, place: string, text: string, cited?: boolean, supports?: boolean}} Source
+ * @typedef {{number: number, documentId: string, document: string, place: string, text: string}} Passage
+ * @typedef {Passage & {cited?: boolean, supports?: boolean}} Source named by the answer; holds most of its words
  *
  * @typedef {object} Answer
  * @property {string} text
@@ -42,7 +47,15 @@
  * @property {{kind: string, detail: string}|null} error
  *
  * @typedef {{id: string, mode: ModeName, choice: string, question: string, answers: Answer[], active: number}} Exchange
- * @typedef {{id: string, title: string, named: boolean, mode: ModeName, created: number, updated: number, exchanges: Exchange[]}} Conversation
+ *
+ * @typedef {object} Conversation
+ * @property {string} id
+ * @property {string} title
+ * @property {boolean} named whether the user named it
+ * @property {ModeName} mode of the next question
+ * @property {number} created
+ * @property {number} updated
+ * @property {Exchange[]} exchanges
  *
  * @typedef {{id: string, name: string, size: number, added: number, pages: string[], paged: boolean}} StoredDocument
  */

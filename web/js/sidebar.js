@@ -53,7 +53,17 @@ export class Sidebar {
     return h(
       'li',
       { class: here ? 'here' : null },
-      h('button', { type: 'button', class: 'conversation', 'aria-current': here ? 'page' : null, onclick: () => actions.open(id), text: title, title }),
+      h(
+        'button',
+        {
+          type: 'button',
+          class: 'conversation',
+          'aria-current': here ? 'page' : null,
+          onclick: () => actions.open(id),
+          text: title,
+          title,
+        },
+      ),
       iconButton(icon('pencil'), `${words.say('list.rename')}: ${title}`, () => actions.rename(id)),
       iconButton(icon('trash'), `${words.say('list.delete')}: ${title}`, () => actions.remove(id)),
     );
@@ -62,7 +72,10 @@ export class Sidebar {
 
 function matches(conversation, query) {
   if (!query) return true;
-  const texts = [conversation.title, ...conversation.exchanges.flatMap((one) => [one.question, ...one.answers.map((answer) => answer.text)])];
+  const texts = [
+    conversation.title,
+    ...conversation.exchanges.flatMap((one) => [one.question, ...one.answers.map((answer) => answer.text)]),
+  ];
   return texts.some((text) => text.normalize('NFC').toLowerCase().includes(query));
 }
 

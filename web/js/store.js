@@ -20,7 +20,9 @@ export async function openStore() {
 function openDatabase() {
   return new Promise((resolve, reject) => {
     const request = indexedDB.open(NAME, 1);
-    request.onupgradeneeded = () => SHELVES.forEach((name) => request.result.createObjectStore(name, { keyPath: 'id' }));
+    request.onupgradeneeded = () => {
+      for (const name of SHELVES) request.result.createObjectStore(name, { keyPath: 'id' });
+    };
     request.onsuccess = () => {
       // Another tab erases everything: let go, or its deletion waits for us.
       request.result.onversionchange = () => request.result.close();

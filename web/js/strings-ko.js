@@ -91,6 +91,7 @@ export default {
   'answer.tokens': '{count} 토큰',
   'question.edit': '고쳐서 다시 보내기',
   'question.copy': '질문 복사',
+  'question.more': ' … 글자 {count}개 더',
   'question.removed': '뒤의 대화를 지우고 다시 물었습니다.',
   'code.copy': '복사',
   'code.label': '코드',

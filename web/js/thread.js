@@ -7,6 +7,7 @@ import { cautionsFor } from './caution.js';
 import { MODES, MODE_NAMES } from './modes.js';
 import { notify } from './dialogs.js';
 
+const SHOWN_LETTERS = 4000; // of a question; a browser lays a pasted book out for minutes
 const NEAR_PX = 80; // from the end: still reading along
 
 /**
@@ -78,7 +79,12 @@ export class Thread {
     this.views[index] = view;
     turn.append(view.element);
     const cautions = MODES[exchange.mode].cautious ? cautionsFor(exchange.question) : [];
-    turn.append(...cautions.map((kind) => h('p', { class: 'caution', role: 'note' }, icon('note'), h('span', { text: this.words.say(`caution.${kind}`) }))));
+    turn.append(...cautions.map((kind) => h(
+      'p',
+      { class: 'caution', role: 'note' },
+      icon('note'),
+      h('span', { text: this.words.say(`caution.${kind}`) }),
+    )));
     if (answer.state !== 'running') this.finishView(index);
     return turn;
   }
@@ -86,14 +92,30 @@ export class Thread {
   question(exchange, index) {
     const { words } = this;
     const choice = exchange.choice && exchange.mode !== 'assistant' ? words.say(`choice.${exchange.choice}`) : '';
-    const label = exchange.mode === 'assistant' ? '' : [words.say(`mode.${exchange.mode}`), choice].filter(Boolean).join(' · ');
-    const bubble = h('div', { class: 'bubble', text: exchange.question });
-    const edit = iconButton(icon('pencil'), words.say('question.edit'), () => this.edit(block, exchange, index), { 'data-act': 'edit' });
+    const label = exchange.mode === 'assistant' ? '' : [
+      words.say(`mode.${exchange.mode}`),
+      choice,
+    ].filter(Boolean).join(' · ');
+    const more = exchange.question.length - SHOWN_LETTERS;
+    const cut = more > 0 ? h('span', { class: 'hint', text: words.say('question.more', { count: more }) }) : null;
+    const bubble = h('div', { class: 'bubble' }, exchange.question.slice(0, SHOWN_LETTERS), cut);
+    const edit = iconButton(
+      icon('pencil'),
+      words.say('question.edit'),
+      () => this.edit(block, exchange, index),
+      { 'data-act': 'edit' },
+    );
     const copy = iconButton(icon('copy'), words.say('question.copy'), async () => {
       notify(words.say((await copyText(exchange.question)) ? 'answer.copied' : 'answer.copyFailed'));
     });
     const heading = h('h2', { class: 'hidden-visually', text: words.say('you') });
-    const bar = h('div', { class: 'question-bar' }, copy, edit, label && h('span', { class: 'question-mode', text: label }));
+    const bar = h(
+      'div',
+      { class: 'question-bar' },
+      copy,
+      edit,
+      label && h('span', { class: 'question-mode', text: label }),
+    );
     const block = h('div', { class: 'question' }, heading, bubble, bar);
     return block;
   }
@@ -140,15 +162,31 @@ export class Thread {
       return h('button', { type: 'button', class: 'example', text, onclick: () => this.actions.example(text) });
     });
     const first = mode === 'documents' && !hasDocuments;
-    const start = h('button', { type: 'button', class: 'button button-main', onclick: this.actions.addDocuments, text: words.say('documents.add') });
+    const start = h(
+      'button',
+      {
+        type: 'button',
+        class: 'button button-main',
+        onclick: this.actions.addDocuments,
+        text: words.say('documents.add'),
+      },
+    );
     return h(
       'section',
       { class: 'welcome' },
       acorn(),
       h('h2', { class: 'hidden-visually', text: words.say(`mode.${mode}`) }),
-      h('div', { class: 'modes', role: 'group', 'aria-label': words.say('mode.label') }, ...MODE_NAMES.map((name) => this.modeButton(name, mode))),
+      h(
+        'div',
+        { class: 'modes', role: 'group', 'aria-label': words.say('mode.label') },
+        ...MODE_NAMES.map((name) => this.modeButton(name, mode)),
+      ),
       h('p', { class: 'hint', text: words.say(`hint.${mode}`) }),
-      first ? h('p', { class: 'hint' }, start) : h('div', { class: 'examples', role: 'group', 'aria-label': words.say('examples') }, ...examples),
+      first ? h('p', { class: 'hint' }, start) : h(
+        'div',
+        { class: 'examples', role: 'group', 'aria-label': words.say('examples') },
+        ...examples,
+      ),
     );
   }
 

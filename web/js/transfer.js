@@ -36,12 +36,16 @@ function exchangeOf(given) {
   const answers = list(given.answers).map(answerOf);
   const mode = modeOf(given.mode);
   const choice = MODES[mode].choices.includes(given.choice) ? given.choice : (MODES[mode].choices[0] ?? '');
-  const active = Number.isInteger(given.active) && answers[given.active] ? given.active : Math.max(answers.length - 1, 0);
+  const asked = Number.isInteger(given.active) ? given.active : -1;
+  const active = answers[asked] ? asked : Math.max(answers.length - 1, 0);
   return { id: newId(), mode, choice, question: line(given.question, 1_000_000), answers, active };
 }
 
 function answerOf(given) {
-  const usage = given.usage && { prompt_tokens: number(given.usage.prompt_tokens) ?? 0, completion_tokens: number(given.usage.completion_tokens) ?? 0 };
+  const usage = given.usage && {
+    prompt_tokens: number(given.usage.prompt_tokens) ?? 0,
+    completion_tokens: number(given.usage.completion_tokens) ?? 0,
+  };
   return {
     text: line(given.text, 1_000_000),
     model: line(given.model, 200),
@@ -90,5 +94,8 @@ function time(value) {
 
 /** A name for a record that no other one has; also where the page is not served securely. */
 export function newId() {
-  return crypto.randomUUID?.() ?? Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(16)).join('-');
+  return crypto.randomUUID?.() ?? Array.from(
+    crypto.getRandomValues(new Uint32Array(4)),
+    (part) => part.toString(16),
+  ).join('-');
 }
