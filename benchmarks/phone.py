@@ -1,4 +1,4 @@
-"""The phone app's figures in Chromium: speed beside wllama's own plain example, size of the shell, second start offline.
+"""The phone app in Chromium: speed beside wllama's own plain example, size of the shell, second start offline.
 
     python benchmarks/phone.py MODEL [--times 8] [--rounds 15] [--out benchmarks/results/phone.json]
 
@@ -56,7 +56,9 @@ OURS = """async () => {
     const began = performance.now();
     let tokens = 0;
     for (let turn = 0; turn < times; turn += 1) {
-      for await (const event of engine.chat({ messages, sampling })) if (event.done) tokens += event.usage.completion_tokens;
+      for await (const event of engine.chat({ messages, sampling })) {
+        if (event.done) tokens += event.usage.completion_tokens;
+      }
     }
     return [performance.now() - began, tokens];
   };

@@ -16,7 +16,8 @@ addEventListener('install', (event) => event.waitUntil(install()));
 async function install() {
   const cache = await caches.open(CACHE);
   // All or nothing: a file that is missing or altered keeps the older version in place.
-  await Promise.all(Object.keys(SHELL).map(async (path) => (await cache.match(path)) ?? keep(cache, path, SHELL[path])));
+  const have = async (path) => (await cache.match(path)) ?? keep(cache, path, SHELL[path]);
+  await Promise.all(Object.keys(SHELL).map(have));
 }
 
 async function keep(cache, path, integrity) {

@@ -15,7 +15,7 @@ const COMPAT = { worker: 'vendor/wllama-compat.js', wasm: 'vendor/wllama-compat.
 // What the page leaves to the model is the same as on the computer: no cut of the distribution, no penalty.
 const NEUTRAL = { temperature: 1, top_k: 0, top_p: 1, min_p: 0, repeat_penalty: 1 };
 // Any text: bytes that are no UTF-8, which small models write now and then, would kill the engine.
-const ANY_TEXT = 'root ::= .*';
+const ANY_TEXT = String.raw`root ::= [\x01-\uD7FF\uE000-\U0010FFFF]*`;
 
 /** @param {any} config config.json */
 export function createEngine(config) {
@@ -85,12 +85,14 @@ class PhoneEngine {
     wllama.setCompat(this.facts.build === 'compat' ? absolute(COMPAT) : null, 'firefox_safari');
     const model = await this.parts.whole(this.config.model.parts);
     const { context: n_ctx, threads: n_threads } = this.facts;
+    const sizes = { n_ctx, n_threads, n_parallel: 1, n_gpu_layers: 0, n_batch: Math.min(n_ctx, 512) };
     try {
-      await wllama.loadModel([model], { n_ctx, n_threads, n_parallel: 1, n_gpu_layers: 0, n_batch: Math.min(n_ctx, 512) });
+      await wllama.loadModel([model], sizes);
     } catch (error) {
       await wllama.exit().catch(() => undefined);
-      if (/memory|alloc|OOM|RangeError/i.test(String(error?.message ?? error))) throw new EngineError('memory', say('memoryLoad'));
-      throw new EngineError('unknown', String(error?.message ?? error).slice(0, 300));
+      const text = String(error?.message ?? error);
+      if (/memory|alloc|OOM|RangeError/i.test(text)) throw new EngineError('memory', say('memoryLoad'));
+      throw new EngineError('unknown', text.slice(0, 300));
     }
     this.wllama = wllama;
   }

@@ -83,8 +83,9 @@ export class Store {
     localStorage.clear();
     sessionStorage.clear();
     // The installed app itself stays, or it could not open without a network; it holds nothing of the user.
-    const kept = (name) => name.startsWith('dotori-shell-');
-    if ('caches' in globalThis) await Promise.all((await caches.keys()).map((name) => kept(name) || caches.delete(name)));
+    const names = 'caches' in globalThis ? await caches.keys() : [];
+    const gone = names.filter((name) => !name.startsWith('dotori-shell-'));
+    await Promise.all(gone.map((name) => caches.delete(name)));
   }
 
   run(shelf, access, use) {

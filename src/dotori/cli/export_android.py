@@ -21,7 +21,9 @@ def arguments(parser: ArgumentParser) -> None:
     add_out(parser)
     add_app(parser)
     parser.add_argument("--package", default="org.dotori.app", help="the app's identity (default org.dotori.app)")
-    parser.add_argument("--key", default="", metavar="FILE", help="PKCS12 key with password 'android' (default: one kept)")
+    parser.add_argument(
+        "--key", default="", metavar="FILE", help="PKCS12 key with password 'android' (default: one kept)"
+    )
     add_json(parser)
 
 

@@ -27,7 +27,9 @@ def add_app(parser: ArgumentParser) -> None:
     """What both kinds of app take."""
     parser.add_argument("--name", default="", help="shown in the app (default: the file's own name)")
     parser.add_argument("--context", type=int, default=0, metavar="TOKENS", help="a shorter context saves memory")
-    parser.add_argument("--part", type=size, default=16 << 20, metavar="SIZE", help="of the model's parts (default 16MiB)")
+    parser.add_argument(
+        "--part", type=size, default=16 << 20, metavar="SIZE", help="of the model's parts (default 16MiB)"
+    )
     parser.add_argument("--npm", action="store_true", help="let npm fetch the packages that are missing")
     for key, package in PACKAGES.items():
         need = "" if key in REQUIRED else ", optional"

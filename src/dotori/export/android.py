@@ -75,10 +75,13 @@ def export_android(
 ) -> dict[str, Any]:
     """Writes the folder `out` with the APK of the GGUF file or export folder `model`; returns the metrics.
 
-    Raises UserError for missing tools and models that cannot be exported, ProofError when the APK is not what it is for.
+    Raises UserError for missing tools and models that cannot be exported, ProofError when the APK is not what it
+    is meant to be.
     """
     if missing := missing_tools():
-        raise UserError(f"tools: {', '.join(missing)} not found; an APK is made with them; apt-get install {' '.join(missing)}")
+        raise UserError(
+            f"tools: {', '.join(missing)} not found; an APK is made with them; apt-get install {' '.join(missing)}"
+        )
     if not re.fullmatch(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+", s.package):
         raise UserError(f"package: {s.package!r}; small letters, digits and at least one dot; write org.example.app")
     source = model_file(model)
@@ -209,16 +212,14 @@ def _put(path: Path, text: str) -> None:
 
 def _card(config: Mapping[str, Any], metrics: Mapping[str, Any], proofs: str) -> str:
     return (
-        f"# {title(config)} for Android\n\n**{UNTESTED.capitalize()}.** It was built, signed and inspected, and its page "
-        "was run in Chromium without a service worker; no phone and no emulator was at hand.\n\n"
+        f"# {title(config)} for Android\n\n**{UNTESTED.capitalize()}.** It was built, signed and inspected, and its "
+        "page was run in Chromium without a service worker; no phone and no emulator was at hand.\n\n"
         f"| | size |\n|---|---|\n| `dotori.apk` | {metrics['apk_bytes'] / 1e6:.2f} MB |\n"
         f"| model inside | {metrics['model_bytes'] / 1e6:.2f} MB |\n\n"
         "## Install\n\n    adb install dotori.apk\n\nor copy it to the phone, open it there and allow installing from "
         "that source. It is signed with a debug key made on the computer that built it: good for trying, not for a "
         "store. It asks for no permission, not even for the network. It needs Android 8 with a current Android System "
         "WebView.\n\n"
-        f"{proofs}\n## Known gaps\n\nExporting conversations as a file does nothing in this app (copy the text instead)."
-        " Parts of others stand under `assets/app/vendor/` with their licences.\n"
+        f"{proofs}\n## Known gaps\n\nExporting conversations as a file does nothing in this app (copy the text "
+        "instead). Parts of others stand under `assets/app/vendor/` with their licences.\n"
     )
-
-

@@ -1,7 +1,7 @@
 """The packages that the phone app is made with: pinned, checked byte for byte, only named files taken out.
 
-None of them is part of Dotori, and nothing is fetched unless asked for: the files come from `npm pack NAME@VERSION`, run
-by the user or, with --npm, by us. Paths inside an archive are only ever compared, never used as paths.
+None of them is part of Dotori, and nothing is fetched unless asked for: the files come from `npm pack NAME@VERSION`,
+run by the user or, with --npm, by us. Paths inside an archive are only ever compared, never used as paths.
 """
 
 from __future__ import annotations

@@ -156,9 +156,12 @@ def write_worker(folder: Path) -> None:
     filled = {"VERSION": sha256_json([table, extra])[:16], "SHELL": table, "EXTRA": extra}
     for name, value in filled.items():
         line = f"const {name} = {json.dumps(value, indent=2)};"
-        text, count = re.subn(rf"^const {name} = .*$", lambda _, line=line: line, text, flags=re.MULTILINE)
-        if count != 1:
-            raise UserError(f"sw.js: {count} lines begin with `const {name}`; one is needed; install Dotori again")
+        before = re.findall(rf"^const {name} = .*$", text, re.MULTILINE)
+        if len(before) != 1:
+            raise UserError(
+                f"sw.js: {len(before)} lines begin with `const {name}`; one is needed; install Dotori again"
+            )
+        text = text.replace(before[0], line)
     _write(folder / "sw.js", text.encode())
 
 
@@ -290,7 +293,7 @@ def _name(file: GGUFFile, source: Path) -> str:
 
 def _parts(source: Path, folder: Path, size: int) -> dict[str, Any]:
     """Cuts the file into model/0000.bin and so on; no more than one part is in memory."""
-    parts = []
+    parts: list[dict[str, Any]] = []
     with open(source, "rb") as file:
         while data := file.read(size):
             path = f"model/{len(parts):04}.bin"

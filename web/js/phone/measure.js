@@ -3,7 +3,17 @@
 const PROMPTS = ['오늘 있었던 일을 이야기해 주세요.', 'Tell me a story about a squirrel and an acorn.'];
 const TOKENS = 96; // of one answer
 
-/** @typedef {{seconds: number, tokens: number, answers: number, firstTokenMs: number, rate: number, firstRate: number, lastRate: number, rates: number[]}} Run */
+/**
+ * @typedef {object} Run
+ * @property {number} seconds
+ * @property {number} tokens
+ * @property {number} answers
+ * @property {number} firstTokenMs the median
+ * @property {number} rate tokens a second over the whole time, reading the questions included
+ * @property {number} firstRate
+ * @property {number} lastRate
+ * @property {number[]} rates of each answer, while it was written
+ */
 
 export class Measure {
   /** @param {any} engine */
@@ -67,7 +77,7 @@ export class Measure {
       tokens,
       answers: answers.length,
       firstTokenMs: Math.round(median(answers.map((answer) => answer.first))),
-      rate: Number((tokens / Math.max(seconds, 0.001)).toFixed(2)), // reading the questions included
+      rate: Number((tokens / Math.max(seconds, 0.001)).toFixed(2)),
       firstRate: rates[0] ?? 0,
       lastRate: rates.at(-1) ?? 0,
       rates,

@@ -1,4 +1,4 @@
-/** Ranking of passages on the device: BM25 by MiniSearch over words, Hangul cut into pairs of syllables as the server does. */
+/** Ranking of passages on the device: BM25 by MiniSearch over words, Hangul cut into pairs of syllables. */
 import MiniSearch from '../../vendor/minisearch.js';
 
 const SYLLABLES = /([가-힣\u1100-\u11ff\u3040-\u30ff\u3400-\u9fff]+)/u;

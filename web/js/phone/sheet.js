@@ -9,8 +9,8 @@ export function drawSheet(engine) {
   const status = h('p', { class: 'hint', role: 'status', text: say('hint') });
   const buttons = h('div', { class: 'buttons' });
   const draw = () => {
-    const rows = Object.entries(lines(engine)).flatMap(([label, value]) => [h('dt', { text: label }), h('dd', { text: value })]);
-    list.replaceChildren(...rows);
+    const row = ([label, value]) => [h('dt', { text: label }), h('dd', { text: value })];
+    list.replaceChildren(...Object.entries(lines(engine)).flatMap(row));
   };
   const idle = () => buttons.replaceChildren(
     button('run30', () => measure(30), 'measure-30'),
@@ -50,9 +50,10 @@ export function lines(engine) {
     [say('memoryUse')]: `${megabytes(engine.memory)} MB`,
     [say('build')]: `wllama ${config.wllama}, ${build}, ${say('threads', { count: facts.threads })}`,
   };
-  if (!config.bundled) Object.assign(shown, { [say('open')]: yes(facts.offline), [say('lasting')]: yes(facts.lasting) });
-  else shown[say('app')] = say('untested');
-  if (last.firstTokenMs !== null) shown[say('first')] = say('seconds', { seconds: (last.firstTokenMs / 1000).toFixed(2) });
+  if (config.bundled) shown[say('app')] = say('untested');
+  else Object.assign(shown, { [say('open')]: yes(facts.offline), [say('lasting')]: yes(facts.lasting) });
+  const first = last.firstTokenMs;
+  if (first !== null) shown[say('first')] = say('seconds', { seconds: (first / 1000).toFixed(2) });
   if (last.tokensPerSecond) shown[say('speed')] = say('perSecond', { speed: last.tokensPerSecond.toFixed(1) });
   for (const [seconds, run] of Object.entries(measure.runs)) {
     const values = { speed: run.rate.toFixed(1), first: run.firstRate.toFixed(1), last: run.lastRate.toFixed(1) };

@@ -23,7 +23,9 @@ export async function keepShell() {
 function settled(worker) {
   return new Promise((resolve) => {
     if (!worker || ['activated', 'redundant'].includes(worker.state)) return resolve(undefined);
-    worker.addEventListener('statechange', () => ['activated', 'redundant'].includes(worker.state) && resolve(undefined));
+    worker.addEventListener('statechange', () => {
+      if (['activated', 'redundant'].includes(worker.state)) resolve(undefined);
+    });
   });
 }
 
