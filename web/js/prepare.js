@@ -25,7 +25,7 @@ export async function prepareEngine(engine, words) {
     } catch (error) {
       clearTimeout(timer);
       if (!dialog.open) dialog.showModal();
-      await tryAgain(error, words, stage, more);
+      await tryAgain(error, words, stage, bar, more);
     }
   }
   clearTimeout(timer);
@@ -41,13 +41,15 @@ function show({ stage, loaded, total, rate }, words, text, bar) {
   else bar.removeAttribute('value');
 }
 
-function tryAgain(error, words, stage, more) {
+function tryAgain(error, words, stage, bar, more) {
   stage.textContent = words.say(`error.${error.kind ?? 'unknown'}`);
+  bar.hidden = true;
   const button = h('button', { type: 'button', class: 'button button-main', text: words.say(error.kind === 'ask' ? 'prepare.start' : 'retry') });
   more.replaceChildren(h('p', { class: 'hint', text: error.detail ?? String(error.message) }), button);
   return new Promise((resolve) => {
     button.addEventListener('click', () => {
       more.replaceChildren();
+      bar.hidden = false;
       resolve(undefined);
     });
   });

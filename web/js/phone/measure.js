@@ -28,7 +28,7 @@ export class Measure {
    * Answers fixed questions, each from an empty cache, for so many seconds.
    * @param {number} seconds
    * @param {(left: number, rate: number) => void} onProgress
-   * @returns {Promise<Run>}
+   * @returns {Promise<Run|null>} null when it was stopped
    */
   async run(seconds, onProgress) {
     this.stop = new AbortController();
@@ -45,7 +45,8 @@ export class Measure {
     } finally {
       await lock?.release();
     }
-    return this.keep(seconds, (performance.now() - began) / 1000, answers);
+    // A run that was stopped says nothing about the time it was meant for.
+    return this.stop.signal.aborted ? null : this.keep(seconds, (performance.now() - began) / 1000, answers);
   }
 
   async answer(turn) {
