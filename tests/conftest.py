@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from dotori.checkpoint.folder import write_model
+from dotori.checkpoint.lineage import Lineage
+from dotori.export.gguf import ExportSettings, export_gguf
 from dotori.model.config import ModelConfig
 from dotori.model.transformer import Transformer
 from dotori.recipe.run import run_recipe
@@ -92,3 +95,56 @@ def random_model(small_tokenizer: Tokenizer) -> Callable[..., TorchSession]:
         return TorchSession(model, small_tokenizer)
 
     return make
+
+
+PARROT_SAYS = "도토리는 가을 숲에서 조용히 자라요."
+
+
+def _parrot(folder: Path, words: list[int], tokenizer: Tokenizer) -> Path:
+    """A real model whose weights are set by hand: after a line feed it says `words` and ends its turn."""
+    config = ModelConfig(
+        model_type="llama",
+        vocab_size=tokenizer.vocab_size,
+        hidden_size=128,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=32,
+        max_position_embeddings=256,
+        bos_token_id=0,
+        eos_token_id=2,
+    )
+    model, noise = Transformer(config), torch.Generator().manual_seed(1)
+    line_feed = tokenizer.encode("assistant\n")[-1]
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.02, generator=noise) if parameter.ndim > 1 else parameter.fill_(1.0)
+        embedding, head = model.model.embed_tokens.weight, model.lm_head.weight
+        embedding.normal_(generator=noise)
+        for before, after in zip([line_feed, *words], [*words, tokenizer.special["<|im_end|>"]], strict=True):
+            head[after] = embedding[before]
+    write_model(folder / "model", model, tokenizer, Lineage(stage="train", settings={}, seed=1))
+    export_gguf(ExportSettings(type="Q8_0"), folder / "model", folder / "export", RunLog(quiet=True))
+    return folder / "export"
+
+
+@pytest.fixture(scope="session")
+def parrot_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    """It has every word of PARROT_SAYS as one token."""
+    folder = tmp_path_factory.mktemp("parrot") / "tokenizer"
+    train_bpe([PARROT_SAYS, "user assistant system"] * 40, 340, folder)
+    return load_tokenizer(folder)
+
+
+@pytest.fixture(scope="session")
+def parrot(parrot_tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An export folder with a model that answers PARROT_SAYS to everything."""
+    return _parrot(tmp_path_factory.mktemp("parrot"), parrot_tokenizer.encode(PARROT_SAYS), parrot_tokenizer)
+
+
+@pytest.fixture(scope="session")
+def broken_parrot(parrot_tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An export folder with a model that answers with bytes that are no text."""
+    table = {parrot_tokenizer.token_bytes(index): index for index in range(parrot_tokenizer.vocab_size)}
+    return _parrot(tmp_path_factory.mktemp("broken"), [table[b"\xff"], table[b"\xfe"], table[b"a"]], parrot_tokenizer)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from .phone import packages, parrot_app, phone, site  # noqa: F401  fixtures of the phone's tests
 from .standin import Standin
 from .steps import ready
 

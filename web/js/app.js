@@ -165,6 +165,7 @@ export class App {
     ]);
     if (pressed !== 'yes') return;
     this.stop();
+    await this.engine.erase?.();
     await this.store.eraseEverything();
     location.reload();
   }

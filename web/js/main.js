@@ -89,6 +89,7 @@ function parts(app) {
     importFile: (file) => app.importFile(file),
     erase: () => app.erase(),
     sheet: async () => [...modelLines(app), ...((await engine.sheet?.()) ?? [])],
+    panel: () => engine.panel?.(),
   });
   const startNew = () => {
     openList.closeIfOver();

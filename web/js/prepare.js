@@ -25,28 +25,31 @@ export async function prepareEngine(engine, words) {
     } catch (error) {
       clearTimeout(timer);
       if (!dialog.open) dialog.showModal();
-      await tryAgain(error, words, stage, more);
+      await tryAgain(error, words, stage, bar, more);
     }
   }
   clearTimeout(timer);
   dialog.remove();
 }
 
-function show({ stage, loaded, total }, words, text, bar) {
+function show({ stage, loaded, total, rate }, words, text, bar) {
   const size = (bytes) => (bytes / MB).toFixed(1);
   const bytes = loaded && total ? words.say('prepare.bytes', { loaded: size(loaded), total: size(total) }) : '';
-  text.textContent = `${words.say(`prepare.${stage}`)} ${bytes}`;
+  const speed = rate ? words.say('prepare.rate', { rate: size(rate) }) : '';
+  text.textContent = `${words.say(`prepare.${stage}`)} ${bytes}${speed}`;
   if (loaded !== undefined && total) bar.value = loaded / total;
   else bar.removeAttribute('value');
 }
 
-function tryAgain(error, words, stage, more) {
+function tryAgain(error, words, stage, bar, more) {
   stage.textContent = words.say(`error.${error.kind ?? 'unknown'}`);
-  const button = h('button', { type: 'button', class: 'button button-main', text: words.say('retry') });
+  bar.hidden = true;
+  const button = h('button', { type: 'button', class: 'button button-main', text: words.say(error.kind === 'ask' ? 'prepare.start' : 'retry') });
   more.replaceChildren(h('p', { class: 'hint', text: error.detail ?? String(error.message) }), button);
   return new Promise((resolve) => {
     button.addEventListener('click', () => {
       more.replaceChildren();
+      bar.hidden = false;
       resolve(undefined);
     });
   });

@@ -19,6 +19,7 @@ const FIELDS = [
  * @property {(file: File) => void} importFile
  * @property {() => void} erase
  * @property {() => Promise<{label: string, value: string}[]>} sheet
+ * @property {() => HTMLElement|undefined} [panel]
  */
 
 export class SettingsPanel {
@@ -73,6 +74,7 @@ export class SettingsPanel {
         ),
       ),
       this.section('settings.data', this.data(), h('p', { class: 'hint', text: words.say('app.private') })),
+      this.actions.panel?.() ?? '',
     );
     await this.about();
   }

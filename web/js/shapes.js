@@ -12,7 +12,7 @@
  * @typedef {{text: string}} ChatPiece
  * @typedef {{usage: Usage|null, tokensPerSecond: number|null, firstTokenMs: number|null}} Figures
  * @typedef {{done: true, reason: string} & Figures} ChatEnd
- * @typedef {{stage: 'check'|'download'|'load', loaded?: number, total?: number}} Progress
+ * @typedef {{stage: 'check'|'download'|'load', loaded?: number, total?: number, rate?: number}} Progress rate in bytes a second
  * @typedef {{index: number, score: number}} Ranked
  *
  * What an engine must do; engine-server.js and engine-wllama.js do it.
@@ -27,6 +27,8 @@
  * @property {(onChange: (alive: boolean) => void) => void} [watch] tells when the engine goes and comes back
  * @property {(key: string) => void} [setKey] the API key for later requests
  * @property {() => Promise<{label: string, value: string}[]>} [sheet] lines about the model and this device
+ * @property {() => HTMLElement} [panel] a section of its own in the settings
+ * @property {() => Promise<void>} [erase] removes what the engine keeps on this device
  *
  * One passage that an answer was given, kept with the answer so that it opens after the document is gone.
  * @typedef {{number: number, documentId: string, document: string, place: string, text: string}} Passage

@@ -82,7 +82,10 @@ export class Store {
     }).catch(() => undefined);
     localStorage.clear();
     sessionStorage.clear();
-    if ('caches' in globalThis) await Promise.all((await caches.keys()).map((name) => caches.delete(name)));
+    // The installed app itself stays, or it could not open without a network; it holds nothing of the user.
+    const names = 'caches' in globalThis ? await caches.keys() : [];
+    const gone = names.filter((name) => !name.startsWith('dotori-shell-'));
+    await Promise.all(gone.map((name) => caches.delete(name)));
   }
 
   run(shelf, access, use) {

@@ -131,6 +131,11 @@ export default {
   'error.broken': 'Something went wrong on the server.',
   'error.storage': 'This device has too little free storage. Free some and try again.',
   'error.memory': 'This device has too little free memory. Close other apps or use a smaller model.',
+  'error.unsupported': 'This browser cannot run the model.',
+  'error.damaged': 'The model came damaged.',
+  'error.offline': 'The model could not be downloaded.',
+  'error.ask': 'Download the model?',
+  'error.engine': 'The engine stopped.',
   'error.unknown': 'Something unexpected went wrong.',
   'error.detail': 'Details',
   'retry': 'Try again',
@@ -183,4 +188,6 @@ export default {
   'prepare.download': 'Downloading the model',
   'prepare.load': 'Opening the model',
   'prepare.bytes': '{loaded} of {total} MB',
+  'prepare.start': 'Download',
+  'prepare.rate': ', {rate} MB/s',
 };

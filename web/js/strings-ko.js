@@ -131,6 +131,11 @@ export default {
   'error.broken': '서버에 문제가 생겼습니다.',
   'error.storage': '기기의 저장 공간이 모자랍니다. 공간을 비우고 다시 해 보세요.',
   'error.memory': '기기의 메모리가 모자랍니다. 다른 앱을 닫거나 더 작은 모델을 쓰세요.',
+  'error.unsupported': '이 브라우저에서는 모델을 실행할 수 없습니다.',
+  'error.damaged': '모델이 손상된 채로 왔습니다.',
+  'error.offline': '모델을 내려받지 못했습니다.',
+  'error.ask': '모델을 내려받을까요?',
+  'error.engine': '엔진이 멈췄습니다.',
   'error.unknown': '알 수 없는 문제가 생겼습니다.',
   'error.detail': '자세히',
   'retry': '다시 하기',
@@ -183,4 +188,6 @@ export default {
   'prepare.download': '모델을 내려받는 중',
   'prepare.load': '모델을 여는 중',
   'prepare.bytes': '{loaded} / {total} MB',
+  'prepare.start': '내려받기',
+  'prepare.rate': ', 초당 {rate} MB',
 };
