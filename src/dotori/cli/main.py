@@ -26,7 +26,11 @@ VERBS: dict[str, str | dict[str, str]] = {
     "tokenizer": "train the tokenizer of a recipe",
     "train": "train a model with the settings of a recipe",
     "adapt": {"sft": "tune a model on instructions with the settings of a recipe"},
-    "export": {"gguf": "turn a model folder into one GGUF file with its proofs"},
+    "export": {
+        "gguf": "turn a model folder into one GGUF file with its proofs",
+        "executorch": "turn a model folder into a .pte file for apps on ExecuTorch",
+        "onnx": "turn a model folder into a folder for onnxruntime-genai",
+    },
     "eval": {
         "bpb": "bits per byte of a model on text files, per language",
         "storyworld": "questions, translation and particles of the story world",
