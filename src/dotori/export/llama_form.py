@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-import torch
-
 from dotori.checkpoint.folder import model_of
 from dotori.model.config import ModelConfig
 from dotori.model.transformer import Transformer

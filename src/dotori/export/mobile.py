@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -15,8 +15,10 @@ import numpy as np
 import torch
 
 from dotori.checkpoint.folder import read_config, read_model
-from dotori.checkpoint.lineage import FILE, Lineage, Proof, at_most, folder_hash, read_lineage
+from dotori.checkpoint.lineage import FILE, Lineage, Proof, at_most, equal, folder_hash, read_lineage
 from dotori.errors import UserError
+from dotori.export.gguf import PROOF_TEXTS
+from dotori.files import sha256_json
 from dotori.model.config import ModelConfig
 from dotori.model.generate import generate
 from dotori.model.sampling import Sampling
@@ -30,7 +32,10 @@ FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "granite", "minicpm")
 GREEDY_TOKENS = 64
 # In float32 a value passes about this many dependent roundings in a layer; a sum of hundreds counts as a few.
 _ROUNDINGS_A_LAYER, _SUM = 12, 8
-_QUESTIONS = ("도토리는 어디에서 자라요? 다람쥐 이야기를 들려주세요.", "Where does an acorn grow? Tell me about the squirrel.")
+_QUESTIONS = (
+    "도토리는 어디에서 자라요? 다람쥐 이야기를 들려주세요.",
+    "Where does an acorn grow? Tell me about the squirrel.",
+)
 
 
 class MissingExtra(UserError):
@@ -212,15 +217,20 @@ def difference(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> float:
 def distance(before: Sequence[np.ndarray], after: Sequence[np.ndarray]) -> dict[str, float]:
     """Mean KL divergence in nats of `after` from `before`, and the share of rows with the same largest logit."""
     a, b = np.concatenate(before).astype(np.float64), np.concatenate(after).astype(np.float64)
-    log_a, log_b = (x - np.log(np.exp(x - x.max(1, keepdims=True)).sum(1, keepdims=True)) - x.max(1, keepdims=True) for x in (a, b))
+    tops = (x - x.max(axis=1, keepdims=True) for x in (a, b))
+    log_a, log_b = (x - np.log(np.exp(x).sum(axis=1, keepdims=True)) for x in tops)
     kl = (np.exp(log_a) * (log_a - log_b)).sum(axis=1).mean()
     return {"kl_nats": float(kl), "top1_agreement": float((a.argmax(1) == b.argmax(1)).mean())}
 
 
 def greedy_proof(name: str, walks: Sequence[Walk], rows: Sequence[np.ndarray], how: str) -> Proof:
-    """The engine chooses every id of the walks itself; since each step then begins alike, its own texts are the same."""
-    wrong = sum(int((row.argmax(axis=1) != walk.ids[walk.start :]).sum()) for walk, row in zip(walks, rows, strict=True))
-    return at_most(name, wrong, 0, f"{how}, {sum(len(row) for row in rows)} tokens after a Korean and an English prompt")
+    """The engine chooses every id of the walks; as each step then begins alike, its own texts are the same."""
+    wrong = sum(
+        int((row.argmax(axis=1) != walk.ids[walk.start :]).sum()) for walk, row in zip(walks, rows, strict=True)
+    )
+    return at_most(
+        name, wrong, 0, f"{how}, {sum(len(row) for row in rows)} tokens after a Korean and an English prompt"
+    )
 
 
 def cache_proof(name: str, engine: Engine, walks: Sequence[Walk], largest_piece: int, limit: float) -> Proof:
@@ -241,6 +251,21 @@ def cache_proof(name: str, engine: Engine, walks: Sequence[Walk], largest_piece:
     return at_most(name, worst, limit, how)
 
 
-def usual_length(walks: Sequence[Walk]) -> int:
-    """Tokens of the longest walk."""
-    return max(len(walk.ids) for walk in walks)
+def tokenizer_proof(name: str, ours: Tokenizer, encode: Callable[[str], list[int]]) -> Proof:
+    """Another tokenizer gives the ids of `ours` on the proof texts, in which no control token is spelled."""
+    texts = list(PROOF_TEXTS)
+    for token in ours.special:
+        texts = [text.replace(token, " ") for text in texts]
+    got, expected = (sha256_json([spell(text) for text in texts]) for spell in (encode, ours.encode))
+    how = (
+        "hash of the ids of Korean, English, code, emoji and all 11,172 syllables, against the model folder's tokenizer"
+    )
+    return equal(name, got, expected, how)
+
+
+def settle(made: Proof, recorded: Proof) -> Proof:
+    """A proof made again, under the recorded limit where the two limits, themselves computed, are nearly the same."""
+    if isinstance(made.value, str) or isinstance(recorded.threshold, str):
+        return made
+    fresh, old, value = float(made.threshold or 0), float(recorded.threshold or 0), float(made.value or 0)
+    return at_most(made.name, value, old, made.how) if fresh / 2 <= old <= fresh * 2 else made

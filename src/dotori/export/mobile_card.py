@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from dotori.checkpoint.card import model_card
 from dotori.checkpoint.hf_names import config_to_hf
 from dotori.checkpoint.lineage import Lineage
@@ -39,10 +41,11 @@ Swift, with the products `executorch`, `backend_xnnpack` and `kernels_optimized`
 
 ```swift
 let module = Module(filePath: path)
-let logits: Tensor<Float> = try module.forward([Tensor<Int64>(ids, shape: [1, ids.count]), Tensor<Int64>([position])])[0].tensor()!
+let tokens = Tensor<Int64>(ids, shape: [1, ids.count])
+let logits: Tensor<Float> = try module.forward([tokens, Tensor<Int64>([position])])[0].tensor()!
 ```
 
-The file was run on the host; both lines above are from the interfaces' documentation and were not run on a phone.
+The file was run on the host; the lines above are from the interfaces' documentation and were not run on a phone.
 """
 
 
@@ -91,7 +94,12 @@ def onnx_card(name: str, lineage: Lineage, config: ModelConfig, file: str, versi
 
 
 def _card(name: str, lineage: Lineage, config: ModelConfig, file: str, use: str, library: str) -> str:
-    story = {"stage": "export", "metrics": lineage.metrics, "parents": lineage.parents, "seed": lineage.seed}
+    story: dict[str, Any] = {
+        "stage": "export",
+        "metrics": lineage.metrics,
+        "parents": lineage.parents,
+        "seed": lineage.seed,
+    }
     story |= {"tokens_seen": lineage.tokens_seen, "proofs": [vars(proof) for proof in lineage.proofs]}
     files = {file: lineage.metrics["file_bytes"]}
     return model_card(name, story, config_to_hf(config), ("ko", "en"), "apache-2.0", files, use, library)

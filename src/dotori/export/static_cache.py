@@ -8,14 +8,15 @@ are those of a Transformer without multipliers (llama_form), and the results are
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from dotori.model.config import ModelConfig
 from dotori.model.mlp import GatedMLP
 from dotori.model.norm import RMSNorm
-from dotori.model.transformer import Transformer
+from dotori.model.transformer import Layer, Transformer
 
 # What a position out of sight gets; a true infinity would make a row of nothing but it a NaN.
 _UNSEEN = -1e30
@@ -23,6 +24,8 @@ _UNSEEN = -1e30
 
 class Norm(nn.Module):
     """RMSNorm in arithmetic that XNNPACK takes whole: it has no mean over the last dimension, but products."""
+
+    average: torch.Tensor
 
     def __init__(self, norm: RMSNorm) -> None:
         super().__init__()
@@ -32,14 +35,17 @@ class Norm(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x (..., size) -> (..., size)."""
-        mean = (x * x) @ self.average  # type: ignore[operator]
+        mean = (x * x) @ self.average
         return x * torch.rsqrt(mean + self.eps) * self.weight
 
 
 class Block(nn.Module):
     """A layer of the Transformer with its cache; letters as in model/attention.py, C positions held."""
 
-    def __init__(self, config: ModelConfig, layer: nn.Module, context: int) -> None:
+    keys: torch.Tensor
+    values: torch.Tensor
+
+    def __init__(self, layer: Layer, context: int) -> None:
         super().__init__()
         attention, mlp = layer.self_attn, layer.mlp
         assert isinstance(mlp, GatedMLP), "a dense block is needed"
@@ -72,18 +78,21 @@ class Block(nn.Module):
         if self.q_norm is not None and self.k_norm is not None:
             q, k = self.q_norm(q), self.k_norm(k)
         q, k = _turned(q, turn), _turned(k, turn)
-        self.keys[:, :, positions] = k.permute(1, 2, 0).contiguous()  # type: ignore[index,operator]
-        self.values[:, positions] = v.transpose(0, 1).contiguous()  # type: ignore[index,operator]
+        self.keys[:, :, positions] = k.permute(1, 2, 0).contiguous()
+        self.values[:, positions] = v.transpose(0, 1).contiguous()
         # Query heads that share a key head stand below each other as rows, so that nothing is repeated.
         q = (q * self.scale).transpose(0, 1).contiguous().view(self.kv_heads, group * t, h)
-        scores = torch.bmm(q, self.keys)  # type: ignore[arg-type]
+        scores = torch.bmm(q, self.keys)
         weights = (scores.view(self.kv_heads, group, t, -1) + mask).softmax(dim=-1)
-        out = torch.bmm(weights.view(self.kv_heads, group * t, -1), self.values)  # type: ignore[arg-type]
+        out = torch.bmm(weights.view(self.kv_heads, group * t, -1), self.values)
         return self.o_proj(out.view(self.heads, t, h).transpose(0, 1).contiguous().view(t, self.heads * h))
 
 
 class ByteTable(nn.Module):
     """An embedding in int8 with a scale for each row; a row is made float as it is looked up."""
+
+    scales: torch.Tensor
+    table: torch.Tensor
 
     def __init__(self, table: torch.Tensor) -> None:
         super().__init__()
@@ -93,22 +102,27 @@ class ByteTable(nn.Module):
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """ids (T,) -> (T, D)."""
-        return self.table[ids].to(torch.float32) * self.scales[ids]  # type: ignore[index]
+        return self.table[ids].to(torch.float32) * self.scales[ids]
 
 
 class StaticDecoder(nn.Module):
     """A Transformer's weights around caches of `context` positions."""
+
+    cos: torch.Tensor
+    sin: torch.Tensor
+    quarter: torch.Tensor
+    places: torch.Tensor
 
     def __init__(self, model: Transformer, context: int) -> None:
         super().__init__()
         c = model.config
         assert (c.embedding_multiplier, c.residual_multiplier, c.logits_scaling) == (1, 1, 1), "llama_form comes first"
         self.context = context
-        self.embed: nn.Module = model.model.embed_tokens
-        self.layers = nn.ModuleList(Block(c, layer, context) for layer in model.model.layers)
+        self.embed: nn.Embedding | ByteTable = model.model.embed_tokens
+        self.layers = nn.ModuleList(Block(cast(Layer, layer), context) for layer in model.model.layers)
         self.norm = Norm(model.model.norm)
         self.head = model.lm_head
-        angles = torch.outer(torch.arange(context, dtype=torch.float32), model.frequencies)  # type: ignore[arg-type]
+        angles = torch.outer(torch.arange(context, dtype=torch.float32), cast(torch.Tensor, model.frequencies))
         self.register_buffer("cos", torch.cat((angles, angles), dim=1).cos(), persistent=False)
         self.register_buffer("sin", torch.cat((angles, angles), dim=1).sin(), persistent=False)
         half = torch.eye(c.head_dim // 2)
@@ -120,8 +134,8 @@ class StaticDecoder(nn.Module):
         """tokens int64 (1, T) at positions from start int64 (1,) on -> logits (1, V) after the last of them."""
         t = tokens.shape[1]
         positions = torch.arange(t) + start
-        turn = (self.cos[positions].unsqueeze(1), self.sin[positions].unsqueeze(1), self.quarter)  # type: ignore[index]
-        unseen = self.places[None, :] > positions[:, None]  # type: ignore[index]
+        turn = (self.cos[positions].unsqueeze(1), self.sin[positions].unsqueeze(1), self.quarter)
+        unseen = self.places[None, :] > positions[:, None]
         mask = unseen.to(torch.float32) * _UNSEEN
         x = self.embed(tokens.view(t))
         for layer in self.layers:
@@ -129,6 +143,7 @@ class StaticDecoder(nn.Module):
         x = self.norm(x[-1:])
         if self.head is not None:
             return self.head(x)
+        assert isinstance(self.embed, nn.Embedding), "a rounded table is no head"
         # The table from the left is the very tensor that the embedding reads, so the file holds it once.
         return (self.embed.weight @ x.transpose(0, 1)).transpose(0, 1)
 
