@@ -33,6 +33,7 @@ from dotori.export.mobile import (
     difference,
     distance,
     greedy_proof,
+    near_greedy_proof,
     need,
     read_source,
     rounding_limit,
@@ -244,18 +245,24 @@ def _prove(source: Source, file: Path, kind: str, context: int) -> tuple[tuple[P
         walks, expected, limit = usual, truth, rounding_limit(source.config, truth)
         reference = "the PyTorch model in float32 without a cache"
     else:
-        eager = Eager(decoder(source, kind, context))
+        built = decoder(source, kind, context)
+        eager = Eager(built)
         walks = walks_of_engine(eager, source, context)
         expected = [rows_of_engine(eager, walk) for walk in walks]
-        finer = Eager(_float_activations(decoder(source, kind, context)))
+        finer = Eager(_float_activations(built))
         # Both round activations to 255 steps, now and then to different ones: each as far off as rounding takes them.
         limit = float(f"{2 * difference(expected, [rows_of_engine(finer, walk) for walk in walks]):.2g}")
         reference = "the PyTorch model with the same weights and activations quantized"
     rows = [rows_of_engine(program, walk) for walk in walks]
+    otherwise = f"ids that the file chooses otherwise than {reference}"
+    if kind == "fp32":
+        greedy = greedy_proof("executorch greedy", walks, rows, otherwise)
+    else:
+        greedy = near_greedy_proof("executorch greedy", walks, rows, expected, limit, otherwise)
     how = f"largest logit difference between the file on ExecuTorch and {reference}"
     proofs = (
         at_most("executorch logits", difference(rows, expected), limit, how),
-        greedy_proof("executorch greedy", walks, rows, f"ids that the file chooses otherwise than {reference}"),
+        greedy,
         cache_proof("executorch cache", program, walks, piece, limit),
         tokenizer_proof("executorch tokenizer", source.tokenizer, load_tokenizer(file.parent).encode),
     )
