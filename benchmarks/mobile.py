@@ -1,6 +1,6 @@
 """How fast the exports for other engines decode on this machine beside the native runtime, from the same weights.
 
-    python benchmarks/mobile.py MODEL_FOLDER [--work FOLDER] [--threads 1] [--rounds 5]
+    python benchmarks/mobile.py MODEL_FOLDER [--work FOLDER] [--context N] [--threads 1] [--rounds 5]
 
 Exports MODEL_FOLDER as GGUF (F32, Q4_0), for ExecuTorch (fp32, 8da4w) and for onnxruntime-genai (fp32, int4) into the
 work folder where they are missing, which takes minutes. Each engine runs in a process of its own, and they take turns:
@@ -31,13 +31,13 @@ PROMPT, STEPS = 64, 64
 ROWS = {"float32": ("F32", "fp32", "fp32"), "four bits": ("Q4_0", "8da4w", "int4")}
 
 
-def export(model: Path, work: Path, log: RunLog) -> None:
+def export(model: Path, work: Path, context: int, log: RunLog) -> None:
     """Makes what is missing of the six exports."""
     for gguf, executorch, onnx in ROWS.values():
         if not (work / gguf).exists():
             export_gguf(ExportSettings(type=gguf), model, work / gguf, log)  # type: ignore[arg-type]
         if not (work / f"executorch-{executorch}").exists():
-            wanted = ExecutorchSettings(type=executorch)  # type: ignore[arg-type]
+            wanted = ExecutorchSettings(type=executorch, context=context)  # type: ignore[arg-type]
             export_executorch(wanted, model, work / f"executorch-{executorch}", log)
         if not (work / f"onnx-{onnx}").exists():
             export_onnx(OnnxSettings(type=onnx), model, work / f"onnx-{onnx}", log)  # type: ignore[arg-type]
@@ -62,6 +62,8 @@ def measure(work: Path, row: tuple[str, str, str], threads: int, rounds: int) ->
         for what in ("decode", "prefill"):
             entry[f"{what}_tokens_per_second"] = round(table[name][what]["median"], 1)
             entry[f"{what}_of_dotori"] = round(table[name][what]["median"] / table["dotori"][what]["median"], 3)
+        if "context" in found:
+            entry["context"] = found["context"]
         entry["peak_memory_bytes"] = table[name]["memory"]["peak"]
         result[name] = entry
     return result
@@ -73,12 +75,13 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--work", type=Path, help="folder for the exports (default: beside the model)")
     parser.add_argument("--name", help="name of the row (default: the model folder's)")
+    parser.add_argument("--context", type=int, default=0, help="positions that a .pte holds (default: the model's)")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     words = parser.parse_args()
     work = words.work or words.model.with_name(f"{words.model.name}-exports")
     with RunLog() as log:
-        export(words.model, work, log)
+        export(words.model, work, words.context, log)
     file = RESULTS / "mobile.json"
     result = json.loads(file.read_text()) if file.exists() else {}
     result.pop("machine", None)

@@ -250,7 +250,7 @@ def _prove(source: Source, file: Path, kind: str, context: int) -> tuple[tuple[P
         walks = walks_of_engine(eager, source, context)
         expected = [rows_of_engine(eager, walk) for walk in walks]
         finer = Eager(_float_activations(built))
-        # Both round activations to 255 steps, now and then to different ones: less apart than rounding takes one of them.
+        # Both round activations to 255 steps, now and then to different ones: less than rounding itself moves them.
         limit = float(f"{difference(expected, [rows_of_engine(finer, walk) for walk in walks]):.2g}")
         reference = "the PyTorch model with the same weights and activations quantized"
     rows = [rows_of_engine(program, walk) for walk in walks]
