@@ -205,9 +205,8 @@ class TestFile:
     )
     def test_it_is_whole_proved_and_proved_again(self, kind, family, tied, lowered):
         place = lowered(kind, family, tied)
-        names = sorted(path.name for path in (place / "out").iterdir())
-        assert names[:2] == ["README.md", "lineage.json"]
-        assert {f"model-{kind}.pte", "tokenizer.json"} <= set(names)
+        names = {path.name for path in (place / "out").iterdir()}
+        assert names >= {f"model-{kind}.pte", "tokenizer.json", "README.md", "lineage.json"}
         lineage = read_lineage(place / "out")
         assert len(lineage.proofs) == 4
         assert lineage.tokens_seen == 99
