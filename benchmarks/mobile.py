@@ -23,8 +23,10 @@ from dotori.checkpoint.lineage import read_lineage
 from dotori.evaluate.peers import Peer, compare
 from dotori.export.executorch import ExecutorchSettings, export_executorch
 from dotori.export.gguf import ExportSettings, export_gguf
+from dotori.export.mobile import distance, read_source, rows_of_model, walks_of_model
 from dotori.export.onnx import OnnxSettings, export_onnx
 from dotori.runlog import RunLog
+from dotori.runtime.open import open_gguf
 
 PROMPT, STEPS = 64, 64
 # Stored alike: in float32, and in about four bits.
@@ -43,7 +45,15 @@ def export(model: Path, work: Path, context: int, log: RunLog) -> None:
             export_onnx(OnnxSettings(type=onnx), model, work / f"onnx-{onnx}", log)  # type: ignore[arg-type]
 
 
-def measure(work: Path, row: tuple[str, str, str], threads: int, rounds: int) -> dict[str, Any]:
+def gguf_distance(model: Path, file: Path, context: int) -> dict[str, float]:
+    """How far the GGUF file stands from the model, on the rows that the other exports are compared on."""
+    source, session = read_source(model), open_gguf(file, context=context)
+    walks = walks_of_model(source, context)
+    rows = [session.logits(walk.ids[:-1])[walk.start - 1 :] for walk in walks]
+    return distance([rows_of_model(source, walk) for walk in walks], rows)
+
+
+def measure(model: Path, work: Path, row: tuple[str, str, str], threads: int, rounds: int) -> dict[str, Any]:
     """One row: the three engines in turns, with sizes, ratios and how far each file is from the model."""
     gguf, executorch, onnx = row
     files = {
@@ -58,6 +68,8 @@ def measure(work: Path, row: tuple[str, str, str], threads: int, rounds: int) ->
     result: dict[str, Any] = {}
     for name, file in files.items():
         found = read_lineage(file if file.is_dir() else file.parent).metrics
+        if name == "dotori":
+            found |= gguf_distance(model, file, 256)
         entry = {"file": file.name, "file_bytes": found["file_bytes"], "kl_nats": found["kl_nats"]}
         for what in ("decode", "prefill"):
             entry[f"{what}_tokens_per_second"] = round(table[name][what]["median"], 1)
@@ -87,7 +99,7 @@ def main() -> None:
     result.pop("machine", None)
     row: dict[str, Any] = {"threads": words.threads, "prompt": PROMPT, "steps": STEPS, "rounds": words.rounds}
     row["versions"] = {name: version(name) for name in ("executorch", "onnxruntime-genai")}
-    row |= {name: measure(work, kinds, words.threads, words.rounds) for name, kinds in ROWS.items()}
+    row |= {name: measure(words.model, work, kinds, words.threads, words.rounds) for name, kinds in ROWS.items()}
     write("mobile", result | {words.name or words.model.name: row})
 
 
