@@ -4,6 +4,7 @@ Tests marked `mobile` lower real files: pytest -m mobile, with the extra `mobile
 """
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from importlib.util import find_spec
 import pytest
 import torch
 
+from dotori.checkpoint.folder import write_model
 from dotori.checkpoint.lineage import Lineage, Proof, at_most, equal, folder_hash, read_lineage, write_lineage
 from dotori.cli.main import main
 from dotori.errors import UserError
@@ -184,8 +186,6 @@ def lowered(tmp_path_factory, tokenizer_folder):
     def get(kind: str, family: str = "granite", tied: bool = True):
         if (kind, family, tied) not in made:
             place = tmp_path_factory.mktemp(f"{kind}-{family}")
-            from dotori.checkpoint.folder import write_model
-
             tokenizer = load_tokenizer(tokenizer_folder)
             model = random_model(family, tied, tokenizer.vocab_size)
             write_model(place / "model", model, tokenizer, Lineage(stage="train", settings={}, seed=4, tokens_seen=99))
@@ -245,7 +245,9 @@ asked = GenerationConfig(echo=False, max_new_tokens=12, temperature=0.0)
 runner.generate("<|endoftext|>도토리와 acorn", asked, said.append)
 print("\\n@" + json.dumps(said))
 """
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+        # The cache must begin as zeros: what malloc gives out is filled with something else.
+        dirty = os.environ | {"MALLOC_PERTURB_": "128"}
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env=dirty)
         said = json.loads(done.stdout.decode(errors="replace").rpartition("\n@")[2])
         tokenizer = load_tokenizer(place / "model")
         ids = [0, *tokenizer.encode("도토리와 acorn")]

@@ -102,4 +102,5 @@ def _card(name: str, lineage: Lineage, config: ModelConfig, file: str, use: str,
     }
     story |= {"tokens_seen": lineage.tokens_seen, "proofs": [vars(proof) for proof in lineage.proofs]}
     files = {file: lineage.metrics["file_bytes"]}
-    return model_card(name, story, config_to_hf(config), ("ko", "en"), "apache-2.0", files, use, library)
+    shape = config_to_hf(config) | {"max_position_embeddings": lineage.metrics["context"]}
+    return model_card(name, story, shape, ("ko", "en"), "apache-2.0", files, use, library)
