@@ -73,6 +73,7 @@ def measure(model: Path, work: Path, row: tuple[str, str, str], threads: int, ro
         entry = {"file": file.name, "file_bytes": found["file_bytes"], "kl_nats": found["kl_nats"]}
         for what in ("decode", "prefill"):
             entry[f"{what}_tokens_per_second"] = round(table[name][what]["median"], 1)
+            entry[f"{what}_tokens_per_second_best"] = round(table[name][what]["best"], 1)
             entry[f"{what}_of_dotori"] = round(table[name][what]["median"] / table["dotori"][what]["median"], 3)
         if "context" in found:
             entry["context"] = found["context"]
