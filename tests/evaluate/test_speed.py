@@ -1,5 +1,6 @@
 """`dotori bench`: the keys that scripts rely on, and engines that take turns."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,7 @@ def test_engines_take_turns(file: Path):
     assert tokens[0] == logits.argmax()
 
 
+@pytest.mark.skipif(find_spec("onnxruntime_genai") is not None, reason="the extra `mobile` is installed")
 def test_an_engine_that_is_not_there_is_one_clear_error(file: Path):
     with pytest.raises(UserError, match=r"onnxruntime-genai: ModuleNotFoundError.*leave the peer out"):
         Peer("onnxruntime-genai", file, 1, 64)

@@ -16,23 +16,26 @@ def model_card(
     languages: Sequence[str],
     license_name: str,
     files: Mapping[str, int],
+    use: str = "",
+    library: str = "",
 ) -> str:
     """Markdown with front matter.
 
     `lineage` and `config` are the objects of lineage.json and config.json; `languages` are ISO codes; `license_name` is
-    an identifier of the Hub such as apache-2.0; `files` maps weight files to bytes.
+    an identifier of the Hub such as apache-2.0; `files` maps weight files to bytes; `use` (Markdown) and `library`
+    replace what is said of GGUF files and model folders.
     """
     front = {
         "license": license_name,
         "language": list(languages),
-        "library_name": "gguf" if any(file.endswith(".gguf") for file in files) else "transformers",
+        "library_name": library or ("gguf" if any(file.endswith(".gguf") for file in files) else "transformers"),
         "pipeline_tag": "text-generation",
         "tags": ["dotori", "small-language-model", str(lineage.get("stage", "model"))],
     }
     # A JSON value is a YAML value too, so no YAML writer is needed.
     matter = "\n".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in front.items())
     parts = [f"---\n{matter}\n---\n", f"# {_line(name)}\n", _what(lineage, config, languages), _files(files)]
-    parts += [_use(files), _training(lineage), _proofs(lineage), _limits()]
+    parts += [use or _use(files), _training(lineage), _proofs(lineage), _limits()]
     return "\n".join(part for part in parts if part)
 
 

@@ -30,6 +30,8 @@ VERBS: dict[str, str | dict[str, str]] = {
         "gguf": "turn a model folder into one GGUF file with its proofs",
         "web": "make an installable web app of a GGUF file that runs offline in a browser or on a phone",
         "android": "make an Android app (debug-signed, untested on hardware) of a GGUF file",
+        "executorch": "turn a model folder into a .pte file for apps on ExecuTorch",
+        "onnx": "turn a model folder into a folder for onnxruntime-genai",
     },
     "eval": {
         "bpb": "bits per byte of a model on text files, per language",

@@ -22,6 +22,7 @@ import sys
 import time
 from collections.abc import Callable
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -224,10 +225,63 @@ class OnnxRuntime:
         return str(self._og.__version__)
 
 
+class ExecuTorch:
+    """A .pte file of `dotori export executorch` on ExecuTorch's Python runtime; its context is the file's own."""
+
+    def __init__(self, model: str, threads: int, context: int) -> None:
+        """Loads the file."""
+        import executorch.runtime
+        import torch
+        from executorch.extension.pybindings import portable_lib
+
+        portable_lib._unsafe_reset_threadpool(threads)
+        self._torch = torch
+        # The runtime keeps neither alive.
+        self._program = executorch.runtime.Runtime.get().load_program(model)
+        self._method = self._program.load_method("forward")
+        names = ("get_max_seq_len", "get_vocab_size")
+        self._piece, self._vocabulary = (int(self._program.load_method(name).execute([])[0]) for name in names)
+
+    def _read(self, ids: list[int], at: int) -> np.ndarray:
+        for place in range(0, len(ids), self._piece):
+            tokens = self._torch.tensor([ids[place : place + self._piece]])
+            logits = self._method.execute([tokens, self._torch.tensor([at + place])])[0]
+        return logits.numpy().reshape(-1)
+
+    def prefill(self, tokens: int) -> float:
+        """Seconds for a prompt of `tokens`."""
+        ids = standard_ids(tokens, self._vocabulary)
+        start = time.perf_counter()
+        self._read(ids, 0)
+        return time.perf_counter() - start
+
+    def decode(self, tokens: int, context: int) -> float:
+        """Seconds for `tokens` steps after `context` tokens."""
+        index = int(self._read([*standard_ids(context, self._vocabulary), 1], 0).argmax())
+        start = time.perf_counter()
+        for step in range(tokens):
+            index = int(self._read([index], context + 1 + step).argmax())
+        return time.perf_counter() - start
+
+    def greedy(self, prompt: list[int], tokens: int) -> tuple[list[int], np.ndarray]:
+        """Greedy continuation and the logits after the prompt."""
+        logits, ids = self._read(prompt, 0).copy(), []
+        row = logits
+        for step in range(tokens):
+            ids.append(int(row.argmax()))
+            row = self._read(ids[-1:], len(prompt) + step)
+        return ids, logits
+
+    def about(self) -> str:
+        """The version."""
+        return f"executorch {version('executorch')}"
+
+
 ENGINES: dict[str, Callable[[str, int, int], Engine]] = {
     "dotori": Dotori,
     "llama.cpp": LlamaCpp,
     "onnxruntime-genai": OnnxRuntime,
+    "executorch": ExecuTorch,
 }
 
 

@@ -1,8 +1,8 @@
 """Runtimes side by side on the same model: each alone in a process and driven by lines of JSON, so they can take turns.
 
-ENGINE is `dotori` or `llama.cpp` with a GGUF file, or `onnxruntime-genai` with a folder of its builder; an engine may
-live in another interpreter. Prefill: one prompt and the logits of its last token. Decode: greedy steps after a context
-that is read before the clock starts.
+ENGINE is `dotori` or `llama.cpp` with a GGUF file, `onnxruntime-genai` with a folder of its builder, or `executorch`
+with a .pte file of ours; an engine may live in another interpreter. Prefill: one prompt and the logits of its last
+token. Decode: greedy steps after a context that is read before the clock starts.
 """
 
 from __future__ import annotations

@@ -22,7 +22,9 @@ from dotori.data.mix import Phase
 from dotori.data.shards import Stream
 from dotori.errors import UserError
 from dotori.evaluate.stage import batch_proof
+from dotori.export import executorch, onnx
 from dotori.export.gguf import logits_proof, tokenizer_proof
+from dotori.export.mobile import MissingExtra, settle
 from dotori.files import read_json, sha256_file, sha256_json
 from dotori.recipe.records import content
 from dotori.runtime.open import find_gguf, open_model
@@ -133,6 +135,8 @@ def _proof(folder: Path, lineage: Lineage, proof: Proof) -> Check:
         return Check(folder.name, name, "recorded", f"{proof.value} (limit {proof.threshold}): {proof.how}")
     try:
         made = again(folder, lineage, proof)
+    except MissingExtra as error:
+        return Check(folder.name, name, "recorded", f"{proof.value}; not made again: {error}")
     except UserError as error:
         return Check(folder.name, name, "failed", str(error))
     if made is None:
@@ -172,6 +176,21 @@ def _gguf_tokenizer(folder: Path, lineage: Lineage, proof: Proof) -> Proof | Non
     if model is None or file is None:
         return None
     return tokenizer_proof(load_tokenizer(model), read_gguf(file).tokenizer)
+
+
+def _by_engine(
+    prove_again: Callable[[Path, Lineage, Path], tuple[Proof, ...]],
+) -> Callable[[Path, Lineage, Proof], Proof | None]:
+    def again(folder: Path, lineage: Lineage, proof: Proof) -> Proof | None:
+        model = _beside(folder, lineage.parents.get("model"))
+        if model is None:
+            return None
+        made = {found.name: found for found in prove_again(folder, lineage, model)}
+        if proof.name not in made:
+            raise UserError(f"{folder}: proof {proof.name!r}; it does not belong to this export; make the folder anew")
+        return settle(made[proof.name], proof)
+
+    return again
 
 
 def _batch(folder: Path, lineage: Lineage, proof: Proof) -> Proof | None:
@@ -216,4 +235,9 @@ PROOFS: dict[str, Callable[[Path, Lineage, Proof], Proof | None]] = {
     "gguf logits": _gguf_logits,
     "gguf tokenizer": _gguf_tokenizer,
     "batch equals solo": _batch,
+    **{f"executorch {part}": _by_engine(executorch.prove_again) for part in ("logits", "greedy", "cache", "tokenizer")},
+    **{
+        f"onnx {part}": _by_engine(onnx.prove_again)
+        for part in ("logits", "greedy", "divergence", "cache", "tokenizer", "chat")
+    },
 }
