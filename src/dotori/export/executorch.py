@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from dotori.checkpoint.folder import model_of
 from dotori.checkpoint.lineage import Lineage, Proof, at_most, require, write_lineage
 from dotori.config import settings
 from dotori.errors import UserError
@@ -104,7 +105,10 @@ def _check_shape(source: Source, s: ExecutorchSettings) -> int:
 
 def decoder(source: Source, kind: str, context: int) -> StaticDecoder:
     """The decoder that is lowered, in PyTorch: the file's weights and arithmetic, without XNNPACK."""
-    built = StaticDecoder(llama_form(source.model), context).requires_grad_(False)
+    twin = llama_form(source.model)
+    # Modules of its own around the same tensors: quantizing replaces weights, and the source stays what it is.
+    twin = model_of(twin.config, {name: parameter.detach() for name, parameter in twin.named_parameters()})
+    built = StaticDecoder(twin, context).requires_grad_(False)
     return built if kind == "fp32" else _quantize(built)
 
 
