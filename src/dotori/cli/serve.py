@@ -35,10 +35,11 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Serves until a signal."""
+    from dotori.export.web import find_page
     from dotori.serve.lifecycle import checked_host, is_loopback, listening_socket, run_server
     from dotori.serve.limits import Limits
     from dotori.serve.models import Catalog
-    from dotori.serve.page import find_page, read_page
+    from dotori.serve.page import read_page
     from dotori.serve.service import Service
 
     host, key = checked_host(options.host), _key(options.api_key_file)

@@ -21,7 +21,7 @@ from typing import Any
 
 import tokenizers
 
-import dotori
+from dotori import __version__
 from dotori.checkpoint.gguf_file import GGUFFile
 from dotori.checkpoint.gguf_tokenizer import tokenizer_of
 from dotori.checkpoint.lineage import FILE, Lineage, Proof, at_most, equal, folder_hash, read_lineage, write_lineage
@@ -108,7 +108,7 @@ def write_app(
     config = {
         "engine": "wllama",
         "wllama": PACKAGES["wllama"].version,
-        "dotori": dotori.__version__,
+        "dotori": __version__,
         "name": s.name or _name(file, source),
         "context": context,
         "bundled": bundled,
@@ -129,7 +129,7 @@ def write_app(
 
 def find_page() -> Path:
     """The folder of the chat page: beside src/ in a checkout, else inside the installed package."""
-    package = Path(dotori.__file__).parent
+    package = Path(__file__).parents[1]
     for place in (package.parents[1] / "web", package / "web"):
         if (place / "index.html").is_file():
             return place

@@ -36,18 +36,9 @@ class PageFile:
     etag: str
 
 
-def find_page() -> Path | None:
-    """The folder of the page: beside src/ in a checkout, else inside the installed package; None where neither is."""
-    package = Path(__file__).parents[1]
-    places = [package.parents[1] / "web", package / "web"]
-    return next((place for place in places if (place / "index.html").is_file()), None)
-
-
-def read_page(folder: Path | None) -> dict[str, PageFile]:
+def read_page(folder: Path) -> dict[str, PageFile]:
     """URL path -> file, for all files of a known type; links and hidden files are left out. Raises UserError."""
     table: dict[str, PageFile] = {}
-    if folder is None:
-        return table
     total = 0
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
