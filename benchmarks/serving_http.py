@@ -27,7 +27,7 @@ from dotori.runtime.open import open_gguf
 def streamed(port: int, prompt: list[int], tokens: int) -> tuple[float, float, str]:
     """(seconds to the first text, seconds in all, text) of one stream."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
-    asked = {"model": "m", "prompt": prompt, "max_tokens": tokens, "temperature": 1, "seed": 1}
+    asked = {"model": "m", "prompt": prompt, "max_tokens": tokens, "temperature": 0}
     asked |= {"stream": True, "ignore_eos": True}
     start, first, text = time.perf_counter(), 0.0, ""
     connection.request("POST", "/v1/completions", json.dumps(asked), {"content-type": "application/json"})
@@ -44,7 +44,7 @@ def streamed(port: int, prompt: list[int], tokens: int) -> tuple[float, float, s
 def alone(session, prompt: list[int], tokens: int) -> tuple[float, float]:
     """The same of the bare session."""
     start = time.perf_counter()
-    ids = session.generate(prompt, tokens, temperature=1.0, seed=1, ignore_eos=True)
+    ids = session.generate(prompt, tokens, ignore_eos=True)
     next(ids)
     first = time.perf_counter() - start
     for _ in ids:
