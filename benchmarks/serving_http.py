@@ -74,6 +74,10 @@ def server(model: Path, threads: int) -> Iterator[tuple[int, int]]:
 
 def measure(options: argparse.Namespace, process: int, port: int, session) -> dict:
     """All three figures."""
+    many = [[(11 * i + 17 * n + 3) % session.vocab_size for i in range(16)] for n in range(options.clients)]
+    solo = [streamed(port, prompt, 24)[2] for prompt in many]
+    with ThreadPoolExecutor(options.clients) as pool:
+        together = list(pool.map(lambda prompt: streamed(port, prompt, 24)[2], many))
     prompts = [[(7 * i + 131 * n + 1) % session.vocab_size for i in range(64)] for n in range(2 * options.rounds + 2)]
     streamed(port, prompts[-1], 4)
     alone(session, prompts[-2], 4)
@@ -83,10 +87,6 @@ def measure(options: argparse.Namespace, process: int, port: int, session) -> di
         bare.append(alone(session, prompts[2 * number + 1], options.tokens))
     first = [statistics.median(row[0] for row in rows) for rows in (served, bare)]
     each = [statistics.median((row[1] - row[0]) / (options.tokens - 1) for row in rows) for rows in (served, bare)]
-    many = [[(11 * i + 17 * n + 3) % session.vocab_size for i in range(16)] for n in range(options.clients)]
-    solo = [streamed(port, prompt, 24)[2] for prompt in many]
-    with ThreadPoolExecutor(options.clients) as pool:
-        together = list(pool.map(lambda prompt: streamed(port, prompt, 24)[2], many))
     for number in range(200):
         streamed(port, many[number % len(many)], 4)
     before = resident(process)
