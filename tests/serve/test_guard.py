@@ -97,9 +97,8 @@ def check(probe: Probe, method: str, path: str, headers: list, passes: bool, sta
 
 def test_the_router_has_no_other_route(server):
     from dotori.serve.http import application
-    from dotori.serve.page import read_page
 
-    guard = application(server.service, read_page(None), frozenset(), None)
+    guard = application(server.service, {}, frozenset(), None)
     assert [route.path for route in guard.app.routes] == [path for path, _, _ in ROUTES]
 
 

@@ -44,7 +44,8 @@ function show({ stage, loaded, total, rate }, words, text, bar) {
 function tryAgain(error, words, stage, bar, more) {
   stage.textContent = words.say(`error.${error.kind ?? 'unknown'}`);
   bar.hidden = true;
-  const button = h('button', { type: 'button', class: 'button button-main', text: words.say(error.kind === 'ask' ? 'prepare.start' : 'retry') });
+  const text = words.say(error.kind === 'ask' ? 'prepare.start' : 'retry');
+  const button = h('button', { type: 'button', class: 'button button-main', text });
   more.replaceChildren(h('p', { class: 'hint', text: error.detail ?? String(error.message) }), button);
   return new Promise((resolve) => {
     button.addEventListener('click', () => {

@@ -12,7 +12,8 @@
  * @typedef {{text: string}} ChatPiece
  * @typedef {{usage: Usage|null, tokensPerSecond: number|null, firstTokenMs: number|null}} Figures
  * @typedef {{done: true, reason: string} & Figures} ChatEnd
- * @typedef {{stage: 'check'|'download'|'load', loaded?: number, total?: number, rate?: number}} Progress rate in bytes a second
+ * @typedef {{stage: 'check'|'download'|'load', loaded?: number, total?: number, rate?: number}} Progress in bytes, the
+ *   rate in bytes a second
  * @typedef {{index: number, score: number}} Ranked
  *
  * What an engine must do; engine-server.js and engine-wllama.js do it.
