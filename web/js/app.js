@@ -209,8 +209,8 @@ export class App {
     const stop = new AbortController();
     this.running = { stop, conversation };
     conversation.updated = Date.now();
-    await this.save(conversation);
     this.parts.answerBegins(index);
+    await this.save(conversation);
     let saved = performance.now();
     const { engine, model, settings, weights, library, words } = this;
     const asked = { engine, model, settings, weights, library, words, conversation, index, signal: stop.signal };
