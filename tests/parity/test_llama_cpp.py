@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from random_models import random_model
 from smallthinker_file import write_smallthinker
 
 from dotori.checkpoint.gguf import write_gguf
 from dotori.export.gguf import ExportSettings, export_gguf
-from dotori.model.config import ModelConfig
-from dotori.model.transformer import Transformer
 from dotori.runlog import RunLog
 from dotori.runtime.open import open_model
 from dotori.tokenizer.load import load_tokenizer
@@ -99,27 +98,7 @@ def test_the_chat_template_in_the_file_is_the_prompt(exported):
 @pytest.mark.parametrize("model_type", ["llama", "qwen2", "qwen3", "granite", "minicpm"])
 def test_every_architecture_we_write_is_read_alike(micro_run, tmp_path, model_type):
     tokenizer = load_tokenizer(micro_run / "sft")
-    multipliers = {"embedding_multiplier": 3.0, "residual_multiplier": 0.5, "logits_scaling": 2.0}
-    config = ModelConfig(
-        model_type=model_type,
-        vocab_size=tokenizer.vocab_size,
-        hidden_size=64,
-        intermediate_size=96,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=16,
-        max_position_embeddings=128,
-        tie_word_embeddings=True,
-        bos_token_id=0,
-        eos_token_id=2,
-        attention_bias=model_type == "qwen2",
-        qk_norm=model_type == "qwen3",
-        **(multipliers if model_type in ("granite", "minicpm") else {}),
-    )
-    model, generator = Transformer(config).eval(), torch.Generator().manual_seed(3)
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter.data, 1.0 if parameter.ndim == 1 else 0.0, 0.1, generator=generator)
+    config, model = random_model(model_type, tokenizer.vocab_size)
     path = tmp_path / "model-F32.gguf"
     write_gguf(path, config, model.state_dict(), tokenizer, "F32", {})
     theirs = llama(path)

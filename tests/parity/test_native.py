@@ -9,13 +9,13 @@ products a layer over three layers add up to sqrt(21) * 0.007 = 0.03 of the logi
 import numpy as np
 import pytest
 import torch
+from random_models import random_model
 from smallthinker_file import write_smallthinker
 from smallthinker_reference import logits as smallthinker_logits
 
 from dotori.checkpoint.folder import model_of
 from dotori.checkpoint.gguf import read_gguf, write_gguf
 from dotori.checkpoint.gguf_file import GGUFFile
-from dotori.model.config import ModelConfig
 from dotori.model.generate import generate
 from dotori.model.sampling import Sampling, sample
 from dotori.model.transformer import Transformer
@@ -43,31 +43,6 @@ def make(micro_run, tmp_path_factory):
         return made[name]
 
     return build
-
-
-def random_model(model_type: str, vocab_size: int, head_dim: int, tied: bool) -> tuple[ModelConfig, Transformer]:
-    multipliers = {"embedding_multiplier": 3.0, "residual_multiplier": 0.5, "logits_scaling": 2.0}
-    config = ModelConfig(
-        model_type=model_type,
-        vocab_size=vocab_size,
-        hidden_size=64,
-        intermediate_size=96,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=head_dim,
-        max_position_embeddings=256,
-        tie_word_embeddings=tied,
-        bos_token_id=0,
-        eos_token_id=2,
-        attention_bias=model_type == "qwen2",
-        qk_norm=model_type == "qwen3",
-        **(multipliers if model_type in ("granite", "minicpm") else {}),
-    )
-    model, generator = Transformer(config).eval(), torch.Generator().manual_seed(3)
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter.data, 1.0 if parameter.ndim == 1 else 0.0, 0.1, generator=generator)
-    return config, model
 
 
 def oracle(path) -> Transformer:
