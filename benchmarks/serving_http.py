@@ -72,13 +72,10 @@ def server(model: Path, threads: int) -> Iterator[tuple[int, int]]:
             process.terminate()
 
 
-def measure(options: argparse.Namespace, process: int, port: int, session) -> dict:
-    """All three figures."""
-    many = [[(11 * i + 17 * n + 3) % session.vocab_size for i in range(16)] for n in range(options.clients)]
-    solo = [streamed(port, prompt, 24)[2] for prompt in many]
-    with ThreadPoolExecutor(options.clients) as pool:
-        together = list(pool.map(lambda prompt: streamed(port, prompt, 24)[2], many))
-    prompts = [[(7 * i + 131 * n + 1) % session.vocab_size for i in range(64)] for n in range(2 * options.rounds + 2)]
+def stream_cost(options: argparse.Namespace, port: int, session, length: int) -> dict:
+    """First text and time per token after prompts of `length` ids, served and bare in turns."""
+    count = 2 * options.rounds + 2
+    prompts = [[(7 * i + 131 * n + length) % session.vocab_size for i in range(length)] for n in range(count)]
     streamed(port, prompts[-1], 4)
     alone(session, prompts[-2], 4)
     served, bare = [], []
@@ -87,11 +84,6 @@ def measure(options: argparse.Namespace, process: int, port: int, session) -> di
         bare.append(alone(session, prompts[2 * number + 1], options.tokens))
     first = [statistics.median(row[0] for row in rows) for rows in (served, bare)]
     each = [statistics.median((row[1] - row[0]) / (options.tokens - 1) for row in rows) for rows in (served, bare)]
-    for number in range(200):
-        streamed(port, many[number % len(many)], 4)
-    before = resident(process)
-    for number in range(options.requests):
-        streamed(port, many[number % len(many)], 4)
     return {
         "first_text_ms": round(1e3 * first[0], 3),
         "first_text_ms_bare": round(1e3 * first[1], 3),
@@ -99,6 +91,23 @@ def measure(options: argparse.Namespace, process: int, port: int, session) -> di
         "token_ms": round(1e3 * each[0], 4),
         "token_ms_bare": round(1e3 * each[1], 4),
         "token_overhead_ms": round(1e3 * (each[0] - each[1]), 4),
+    }
+
+
+def measure(options: argparse.Namespace, process: int, port: int, session) -> dict:
+    """All three figures."""
+    many = [[(11 * i + 17 * n + 3) % session.vocab_size for i in range(16)] for n in range(options.clients)]
+    solo = [streamed(port, prompt, 24)[2] for prompt in many]
+    with ThreadPoolExecutor(options.clients) as pool:
+        together = list(pool.map(lambda prompt: streamed(port, prompt, 24)[2], many))
+    streams = {str(length): stream_cost(options, port, session, length) for length in options.prompt}
+    for number in range(200):
+        streamed(port, many[number % len(many)], 4)
+    before = resident(process)
+    for number in range(options.requests):
+        streamed(port, many[number % len(many)], 4)
+    return {
+        "prompt_tokens": streams,
         "clients": options.clients,
         "clients_equal_to_solo": sum(a == b for a, b in zip(solo, together, strict=True)),
         "requests": options.requests,
@@ -112,7 +121,8 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--tokens", type=int, default=128)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--prompt", type=int, nargs="+", default=[64, 256, 1024], help="ids")
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--out", type=Path)
@@ -124,7 +134,7 @@ def main() -> None:
     print(text)
     if options.out:
         known = json.loads(options.out.read_text()) if options.out.exists() else {}
-        known[f"http {options.model.name}"] = json.loads(text)
+        known[f"http {options.model.name} {options.threads} threads"] = json.loads(text)
         options.out.write_text(json.dumps(known, indent=1) + "\n")
 
 
