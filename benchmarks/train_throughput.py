@@ -150,7 +150,7 @@ def dotori(steps: int, precision: str, optimizer: str) -> Iterator[None]:
     autocast = contextlib.nullcontext if dtype == torch.float32 else lambda: torch.autocast("cpu", dtype)
     run = Run(
         model=model,
-        optimizer=make_optimizer(model, WIDTH, optimizer, s.lr, s.matrix_lr, 0.1, (0.9, 0.95), dtype),
+        optimizer=make_optimizer(model, WIDTH, s, dtype),
         objective=next_token,
         open_data=lambda plan: fetch,
         watch=lambda: ({}, []),

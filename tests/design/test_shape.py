@@ -178,6 +178,7 @@ def test_command_verbs_are_frozen():
             "serve",
             "tokenizer",
             "train",
+            "tunnel",
             "verify",
         ]
     ), "a verb is a promise: change this list only together with README.md, CHANGELOG.md and docs/"

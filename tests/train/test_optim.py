@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from dotori.train.optim import MuonAdamW, make_optimizer, orthogonalize
+from dotori.train.settings import TrainSettings
 
 
 class Tiny(nn.Module):
@@ -24,8 +25,9 @@ class Tiny(nn.Module):
         return self.lm_head(sum(layer(x) for layer in self.model.layers)).square().mean()
 
 
-def optimizer_for(model, kind, lr=0.01, matrix_lr=0.02, weight_decay=0.1, hidden_size=512):
-    return make_optimizer(model, hidden_size, kind, lr, matrix_lr, weight_decay, (0.9, 0.95), torch.float32)
+def optimizer_for(model, kind, hidden_size=512, **changed):
+    given = {"lr": 0.01, "matrix_lr": 0.02, "weight_decay": 0.1} | changed
+    return make_optimizer(model, hidden_size, TrainSettings(steps=1, optimizer=kind, **given), torch.float32)
 
 
 def test_groups_follow_the_table():
@@ -35,6 +37,30 @@ def test_groups_follow_the_table():
     assert [g["peak_lr"] for g in muon.param_groups] == [0.02, 0.01]
     assert [len(g["params"]) for g in muon.param_groups] == [2, 4]
     assert [g["weight_decay"] for g in muon.param_groups] == [0.1, 0.0]
+
+
+def test_without_the_width_rules_all_rates_are_lr():
+    groups = optimizer_for(Tiny(), "adamw", mup=False).param_groups
+    assert [g["peak_lr"] for g in groups] == [0.01, 0.01]
+
+
+def test_the_literal_rule_scales_the_embedding_too():
+    groups = optimizer_for(Tiny(), "adamw", scale_embedding_lr=True).param_groups
+    assert [(len(g["params"]), g["peak_lr"]) for g in groups] == [(2, 0.005), (2, 0.01), (2, 0.005)]
+
+
+def test_independent_weight_decay_shrinks_by_the_same_share_whatever_the_rate():
+    for kind, hidden_size in (("adamw", 512), ("adamw", 64), ("muon", 512)):
+        model = Tiny()
+        optimizer = optimizer_for(model, kind, hidden_size, weight_decay=0.01, independent_weight_decay=True)
+        before = [p.detach().clone() for p in optimizer.param_groups[0]["params"]]
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak_lr"] * 0.5  # half way down the schedule
+            for p in group["params"]:
+                p.grad = torch.zeros_like(p)
+        optimizer.step()
+        for p, old in zip(optimizer.param_groups[0]["params"], before, strict=True):
+            torch.testing.assert_close(p.detach(), old * (1 - 0.005))
 
 
 def test_adamw_group_equals_torch_adamw():

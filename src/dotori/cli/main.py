@@ -37,6 +37,7 @@ VERBS: dict[str, str | dict[str, str]] = {
         "bpb": "bits per byte of a model on text files, per language",
         "storyworld": "questions, translation and particles of the story world",
     },
+    "tunnel": "learn from many tiny runs what a large one should use: rates, batch, schedule, size",
     "verify": "recompute every hash and proof of a folder",
     "chat": "talk to a model folder or a GGUF file",
     "serve": "answer the API that OpenAI's clients speak, and show a chat page",

@@ -162,6 +162,21 @@ def validation(dataset: Path, language: str, context: int, max_bytes: int) -> Va
     return Validation(windows, total, documents)
 
 
+def held_out_answers(dataset: Path, context: int, domains: Sequence[str], most_rows: int) -> list[Batch]:
+    """Rows of held-out conversations of the chat `domains`, targets on the assistant's words alone, one Batch a split.
+
+    At most `most_rows` rows of each language of each domain. Empty where nothing was held out.
+    """
+    manifest, found = read_manifest(dataset), []
+    for name in domains:
+        for split in sorted(manifest["domains"][name]["splits"]):
+            rows = _ChatRows(_stream(dataset, manifest, name, split), context) if split != "train" else None
+            if rows is not None and rows.size:
+                picked = [rows.row(index, "assistant") for index in range(min(most_rows, rows.size))]
+                found.append(Batch(*(np.stack(part) for part in zip(*picked, strict=True))))
+    return found
+
+
 def cut_windows(ids: np.ndarray, context: int) -> Iterator[Window]:
     """Windows of at most context+1 ids over one document; each token but BOS is scored once, stride half a context."""
     end = min(len(ids), context + 1)

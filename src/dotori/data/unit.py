@@ -105,7 +105,7 @@ def _note_path(partial: Path, unit: Unit) -> Path:
 def split_of(record: Record, text: str, domain: DomainSettings, share: float) -> str:
     """ "train", or "validation-ko" / "validation-en" by the hash of the text: every build and every order agrees."""
     number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
-    if domain.format == "chat" or number >= share * 2**64:
+    if number >= share * 2**64:
         return "train"
     return f"validation-{record.language or domain.lang or language_of(text)}"
 

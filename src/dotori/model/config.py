@@ -9,7 +9,7 @@ from dotori.errors import UserError
 
 MODEL_TYPES = ("llama", "mistral", "qwen2", "qwen3", "granite", "minicpm")
 # MiniCPM's rules (arXiv 2404.06395, table 7 and the released configurations).
-SCALE_EMB, SCALE_DEPTH, BASE_WIDTH = 12.0, 1.4, 256
+SCALE_EMB, SCALE_DEPTH, INIT_STD, BASE_WIDTH = 12.0, 1.4, 0.1, 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,14 +111,18 @@ def mup_config(
     head_dim: int | None = None,
     tie_word_embeddings: bool = True,
     rope_theta: float = 10000.0,
+    scale_emb: float = SCALE_EMB,
+    scale_depth: float = SCALE_DEPTH,
+    init_std: float = INIT_STD,
+    base_width: int = BASE_WIDTH,
     bos_token_id: int | None = None,
     eos_token_id: int | tuple[int, ...] | None = None,
     pad_token_id: int | None = None,
 ) -> ModelConfig:
     """A decoder of our own under MiniCPM's width and depth rules, written with Granite's four multipliers.
 
-    embedding x 12, every block x 1.4/sqrt(layers), logits / (hidden_size/256), softmax scale 1/sqrt(head_dim)
-    (arXiv 2404.06395, table 7).
+    With r = hidden_size / base_width: embedding x scale_emb, every block x scale_depth / sqrt(layers), logits / r,
+    initial matrices of std init_std / sqrt(r), softmax scale 1/sqrt(head_dim) (arXiv 2404.06395, table 7).
     """
     if head_dim is None:
         if hidden_size % num_attention_heads:
@@ -139,11 +143,11 @@ def mup_config(
         max_position_embeddings=max_position_embeddings,
         rope_theta=rope_theta,
         tie_word_embeddings=tie_word_embeddings,
-        embedding_multiplier=SCALE_EMB,
-        residual_multiplier=SCALE_DEPTH / num_hidden_layers**0.5,
+        embedding_multiplier=scale_emb,
+        residual_multiplier=scale_depth / num_hidden_layers**0.5,
         attention_multiplier=head_dim**-0.5,
-        logits_scaling=hidden_size / BASE_WIDTH,
-        initializer_range=0.1 / (hidden_size / BASE_WIDTH) ** 0.5,
+        logits_scaling=hidden_size / base_width,
+        initializer_range=init_std / (hidden_size / base_width) ** 0.5,
         bos_token_id=bos_token_id,
         eos_token_id=eos_token_id,
         pad_token_id=pad_token_id,

@@ -12,7 +12,9 @@ from dotori.model.transformer import Transformer
 def init_weights(model: Transformer, generator: torch.Generator) -> None:
     """Fills `model` in place from `generator`, parameters in the order of their names.
 
-    Matrices: normal with std config.initializer_range (0.1 / sqrt(hidden_size/256)); norms 1, biases 0.
+    Matrices: normal with std config.initializer_range, which is init_std / sqrt(r) with r = hidden_size / 256, the
+    logits_scaling of our own models; norms 1, biases 0. The embedding is a table of rows and keeps init_std at every
+    width, as canonical muP has it: scaled like a matrix, the residual stream would shrink with the root of the width.
     The projections that write into the residual stream and an untied head begin at zero, so that the model begins as
     the uniform distribution and every block as the identity.
     """
@@ -22,4 +24,5 @@ def init_weights(model: Transformer, generator: torch.Generator) -> None:
         elif name.endswith(("o_proj.weight", "down_proj.weight")) or name == "lm_head.weight":
             nn.init.zeros_(parameter)
         else:
-            nn.init.normal_(parameter, std=model.config.initializer_range, generator=generator)
+            width_ratio = model.config.logits_scaling if name == "model.embed_tokens.weight" else 1.0
+            nn.init.normal_(parameter, std=model.config.initializer_range * width_ratio**0.5, generator=generator)

@@ -1,7 +1,8 @@
 """`dotori verify`: every hash of a folder, and every proof that its files are enough to make again.
 
 A model, tokenizer, export or evaluation folder carries lineage.json, a dataset folder manifest.json, a run folder
-stages.json. Folders that a proof needs besides (the model that a file was made from) are looked for beside the folder.
+stages.json, a tunnel folder its chapters and runs. Folders that a proof needs besides (the model that a file was made
+from) are looked for beside the folder.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from dotori.tokenizer.fertility import round_trip_failures
 from dotori.tokenizer.load import load_tokenizer
 from dotori.train.objective import Batch
 from dotori.train.proofs import packed_difference
+from dotori.tunnel.prove import is_tunnel, prove
 
 _PACKED_ROWS = 16
 
@@ -55,6 +57,8 @@ def verify(path: Path) -> list[Check]:
     folder = path.parent if path.is_file() and path.suffix == ".gguf" else path
     if not folder.is_dir():
         raise UserError(f"{path}: no such folder; a folder made by a stage or a run is needed; check the path")
+    if is_tunnel(folder):
+        return [*_run(folder), *_tunnel(folder)]
     if (folder / "stages.json").is_file():
         return list(_run(folder))
     if not ((folder / FILE).is_file() or (folder / "manifest.json").is_file()):
@@ -64,7 +68,14 @@ def verify(path: Path) -> list[Check]:
     return list(_folder(folder))
 
 
+def _tunnel(folder: Path) -> Iterator[Check]:
+    for found in prove(folder):
+        yield Check(folder.name, found.name, "ok" if found.holds else "failed", found.detail)
+
+
 def _run(folder: Path) -> Iterator[Check]:
+    if not (folder / "stages.json").is_file():
+        return
     for name, record in read_json(folder / "stages.json", "run folder").items():
         place = folder / name
         if not record.get("output"):

@@ -10,7 +10,9 @@ Newton-Schulz iteration, times sqrt(max(1, rows / columns)). Equal shapes are it
 same spectral size at every width, so its rate needs no r.
 
 The embedding is a table of rows, of which a step sees few, and its size is set by embedding_multiplier; it keeps lr, as
-canonical muP has it and unlike the literal reading of the table.
+canonical muP has it and unlike the literal reading of the table, which `scale_embedding_lr` follows. `mup = false` is
+r = 1 at every width. `independent_weight_decay` shrinks weights by schedule * weight_decay a step, whatever the rate
+(Wortsman et al., arXiv 2309.14322).
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from typing import Any
 import torch
 from torch import nn
 
-BASE_WIDTH = 256
+from dotori.model.config import BASE_WIDTH
+from dotori.train.settings import TrainSettings
+
 NEWTON_SCHULZ_STEPS = 5
 MUON_MOMENTUM = 0.95
 # Minimises the spread of singular values after five steps while staying stable (Jordan et al. 2024).
@@ -111,26 +115,25 @@ def _grads(parameters: list[torch.Tensor]) -> list[torch.Tensor]:
     return [p.grad for p in parameters if p.grad is not None]
 
 
-def make_optimizer(
-    model: nn.Module,
-    hidden_size: int,
-    kind: str,
-    lr: float,
-    matrix_lr: float,
-    weight_decay: float,
-    betas: tuple[float, float],
-    dtype: torch.dtype,
-) -> MuonAdamW:
-    """The optimizer of a run; `kind` is "adamw" or "muon", `dtype` what Newton-Schulz computes in.
+def make_optimizer(model: nn.Module, hidden_size: int, s: TrainSettings, dtype: torch.dtype) -> MuonAdamW:
+    """The optimizer of a run with the settings `s`; `dtype` is what Newton-Schulz computes in.
 
     Each group carries `peak_lr`; the loop sets `lr` = peak_lr * schedule. Weight decay falls on matrices alone.
     """
-    named = list(model.named_parameters())
-    matrices = [p for name, p in named if is_matrix(name, p)]
-    others = [p for name, p in named if not is_matrix(name, p)]
-    peak = matrix_lr if kind == "muon" else lr * BASE_WIDTH / hidden_size
-    groups = [
-        {"params": matrices, "kind": kind, "peak_lr": peak, "weight_decay": weight_decay},
-        {"params": others, "kind": "adamw", "peak_lr": lr, "weight_decay": 0.0},
+    matrices: list[nn.Parameter] = []
+    tables: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        is_table = parameter.ndim == 2 and s.scale_embedding_lr
+        (matrices if is_matrix(name, parameter) else tables if is_table else others).append(parameter)
+    by_width = BASE_WIDTH / hidden_size if s.mup else 1.0
+    peak = s.matrix_lr if s.optimizer == "muon" else s.lr * by_width
+    # A step shrinks weights by lr * weight_decay: dividing by the peak leaves schedule * weight_decay.
+    decay = s.weight_decay / peak if s.independent_weight_decay and peak else s.weight_decay
+    groups: list[dict[str, Any]] = [
+        {"params": matrices, "kind": s.optimizer, "peak_lr": peak, "weight_decay": decay},
+        {"params": others, "kind": "adamw", "peak_lr": s.lr, "weight_decay": 0.0},
     ]
-    return MuonAdamW(groups, betas[0], betas[1], dtype)
+    if tables:
+        groups.append({"params": tables, "kind": "adamw", "peak_lr": s.lr * by_width, "weight_decay": 0.0})
+    return MuonAdamW(groups, s.beta1, s.beta2, dtype)

@@ -4,7 +4,7 @@ from typing import Literal
 
 from dotori.config import settings
 from dotori.errors import UserError
-from dotori.model.config import ModelConfig, mup_config
+from dotori.model.config import BASE_WIDTH, INIT_STD, SCALE_DEPTH, SCALE_EMB, ModelConfig, mup_config
 from dotori.train.schedule import Plan, Shape
 
 # What may change between two slices of one run: it watches the run, or is said to change nothing in its numbers.
@@ -39,7 +39,8 @@ class ModelSettings:
     """A new model's shape: our own Granite with MiniCPM's rules; the vocabulary is the tokenizer's.
 
     `intermediate_size` None is 8/3 of the width, up to a multiple of 32; `num_key_value_heads` None all heads;
-    `max_position_embeddings` None the training context.
+    `max_position_embeddings` None the training context. `scale_emb` multiplies the embedding, `scale_depth` /
+    sqrt(layers) every block's output, `init_std` is the matrices' at the base width (arXiv 2404.06395, table 7).
     """
 
     hidden_size: int
@@ -49,9 +50,22 @@ class ModelSettings:
     intermediate_size: int | None = None
     tie_word_embeddings: bool = True
     max_position_embeddings: int | None = None
+    scale_emb: float = SCALE_EMB
+    scale_depth: float = SCALE_DEPTH
+    init_std: float = INIT_STD
 
-    def config(self, vocab_size: int, context: int, tokens: tuple[int | None, int | None, int | None]) -> ModelConfig:
-        """The configuration for a vocabulary, a training context and (BOS, EOS, padding) ids; raises UserError."""
+    def __post_init__(self) -> None:
+        for name in ("scale_emb", "scale_depth", "init_std"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise UserError(f"{name}: {getattr(self, name)}; it must be positive; correct it")
+
+    def config(
+        self, vocab_size: int, context: int, tokens: tuple[int | None, int | None, int | None], mup: bool = True
+    ) -> ModelConfig:
+        """The configuration for a vocabulary, a training context and (BOS, EOS, padding) ids; raises UserError.
+
+        Without `mup` neither the logits nor the initial weights are scaled by the width.
+        """
         return mup_config(
             vocab_size=vocab_size,
             hidden_size=self.hidden_size,
@@ -61,6 +75,10 @@ class ModelSettings:
             num_key_value_heads=self.num_key_value_heads or self.num_attention_heads,
             max_position_embeddings=self.max_position_embeddings or context,
             tie_word_embeddings=self.tie_word_embeddings,
+            scale_emb=self.scale_emb,
+            scale_depth=self.scale_depth,
+            init_std=self.init_std,
+            base_width=BASE_WIDTH if mup else self.hidden_size,
             bos_token_id=tokens[0],
             eos_token_id=tokens[1],
             pad_token_id=tokens[2],
@@ -74,7 +92,8 @@ class TrainSettings:
     `minutes` is wall time from the first step, validation and saving included: the stable phase lasts until the time
     left is the decay's share, and the number of decay steps is then fixed once from the measured step time.
     No `phases` means every domain by its number of rows, or the mixture that is branched from. `matrix_lr` is Muon's,
-    for matrices inside the layers. `model` is the shape of a new model; without it the stage begins from `init`.
+    for matrices inside the layers. optim.py explains `mup`, `scale_embedding_lr` and `independent_weight_decay`.
+    `model` is the shape of a new model; without it the stage begins from `init`.
     """
 
     model: ModelSettings | None = None
@@ -94,6 +113,9 @@ class TrainSettings:
     beta1: float = 0.9
     beta2: float = 0.95
     weight_decay: float = 0.1
+    independent_weight_decay: bool = False
+    mup: bool = True
+    scale_embedding_lr: bool = False
     clip: float = 1.0
 
     schedule: Literal["wsd", "cosine", "constant"] = "wsd"

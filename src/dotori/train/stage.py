@@ -10,9 +10,9 @@ import contextlib
 import functools
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -93,13 +93,15 @@ def train_to(
     stop: Callable[[], str | None],
     stage: str,
     proofs: tuple[Proof, ...],
+    parents: Mapping[str, str] | None = None,
 ) -> None:
-    """train_stage under the name `stage`, with `proofs` of the caller's added to its own."""
+    """train_stage under the name `stage`, with `proofs` and `parents` (hashes by name) of the caller's added."""
     keep_freed_memory()
     tokenizer = load_tokenizer(data / "tokenizer")
     folder = partial_folder(out)
     with locked(folder):
         beginning = _begin(s, init, data, tokenizer)
+        beginning = replace(beginning, parents=beginning.parents | dict(parents or {}))
         run = _open(s, beginning, data, folder, tokenizer, log)
         shape = f"{parameters(beginning.model.config) / 1e6:.2f} M parameters"
         log.say(f"{stage}: {shape}, {run.identity['precision']} products on {run.identity['device']}")
@@ -116,7 +118,7 @@ def _begin(s: TrainSettings, init: Path | None, data: Path, tokenizer: Tokenizer
     if init is None:
         assert s.model is not None
         ids = (tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id)
-        model = Transformer(s.model.config(read_manifest(data)["vocab_size"], s.context, ids))
+        model = Transformer(s.model.config(read_manifest(data)["vocab_size"], s.context, ids, s.mup))
         init_weights(model, torch.Generator().manual_seed(s.seed))
         return Beginning(model, {}, own, 0, None, [])
     model, config = read_model(init)
@@ -151,16 +153,7 @@ def _open(s: TrainSettings, beginning: Beginning, data: Path, folder: Path, toke
     now = identity(s, parts, device, dtype)
     torch.manual_seed(s.seed)
     matrix_dtype = dtype if s.optimizer == "muon" else torch.float32
-    optimizer = make_optimizer(
-        model,
-        model.config.hidden_size,
-        s.optimizer,
-        s.lr,
-        s.matrix_lr,
-        s.weight_decay,
-        (s.beta1, s.beta2),
-        matrix_dtype,
-    )
+    optimizer = make_optimizer(model, model.config.hidden_size, s, matrix_dtype)
     progress = Progress()
     if checkpoint is not None:
         accepted = changes(checkpoint.state["identity"], now, s.accept_changes, folder)

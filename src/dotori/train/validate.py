@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from dotori.data.loader import IGNORED, Window, validation, validation_languages
+from dotori.data.loader import IGNORED, Window, held_out_answers, validation, validation_languages
 from dotori.model.transformer import Transformer
+from dotori.tokenizer.load import Tokenizer
 from dotori.train.losses import linear_cross_entropy
 
 # Tokens of one forward pass, padding included.
@@ -40,6 +42,23 @@ def total_loss(model: Transformer, windows: list[Window]) -> float:
         hidden = model.hidden(ids)  # padding stands behind the text, so a causal mask hides it
         total += linear_cross_entropy(hidden.flatten(0, 1), model.output_weight, targets.flatten(), scale).item()
     return total
+
+
+@torch.inference_mode()
+def answers_bits_per_byte(
+    model: Transformer, tokenizer: Tokenizer, dataset: Path, context: int, domains: Sequence[str], most_rows: int = 64
+) -> float | None:
+    """Bits per byte of the assistant's words in held-out conversations; None where the dataset holds none back."""
+    device, scale = model.output_weight.device, 1 / model.config.logits_scaling
+    lengths = np.array([len(tokenizer.token_bytes(index)) for index in range(model.config.vocab_size)])
+    lengths[list(tokenizer.special.values())] = 0
+    total, size = 0.0, 0
+    for batch in held_out_answers(dataset, context, domains, most_rows):
+        ids, targets, documents = (torch.from_numpy(array).to(device) for array in batch)
+        hidden = model.hidden(ids, documents)
+        total += linear_cross_entropy(hidden.flatten(0, 1), model.output_weight, targets.flatten(), scale).item()
+        size += int(lengths[batch.targets[batch.targets != IGNORED]].sum())
+    return total / math.log(2) / size if size else None
 
 
 def _groups(windows: list[Window]) -> list[list[Window]]:

@@ -1,0 +1,121 @@
+"""`dotori tunnel`.
+
+Learns from many tiny runs what a large one should use: `dotori tunnel [CHAPTER] SOURCE --out DIR`. SOURCE is a recipe
+(its tokenizer and data are made in DIR, its train table is where the tunnel starts), a dataset folder, or a folder of
+text. Without a chapter all are run within --budget: check, search, transfer, ladder, batch, schedules; then the page.
+The same command continues what was cut.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Any
+
+from dotori.cli.options import add_json, add_out, add_set, duration, print_json
+from dotori.errors import Interrupted, UserError
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Declares the verb's arguments."""
+    words = "a chapter (check, search, transfer, batch, schedules, ladder, page) or none, and the source"
+    parser.add_argument("words", nargs="+", metavar="[CHAPTER] SOURCE", help=words)
+    add_out(parser)
+    words = "wall time of all chapters (default 60m; a chapter alone gets 20m at most)"
+    parser.add_argument("--budget", type=duration, metavar="TIME", help=words)
+    add_set(parser)
+    add_json(parser)
+
+
+def run(options: Namespace) -> int:
+    """Runs the chapters and writes the page."""
+    from dotori.runlog import RunLog
+    from dotori.train.stop import stop_requests
+    from dotori.tunnel.ground import read_chapter
+    from dotori.tunnel.settings import CHAPTERS
+    from dotori.tunnel.tunnel import chapters_of, run_tunnel
+
+    chapter, source = chapters_of(options.words)
+    own = [word for word in options.assignments if word.startswith("tunnel.")]
+    others = [word for word in options.assignments if not word.startswith("tunnel.")]
+    with RunLog() as log:
+        try:
+            train, data = _prepared(source, others, options.out, log)
+            settings = _settings(train, own, options.budget)
+            with stop_requests(None) as stop:
+                page = run_tunnel(settings, data, options.out, chapter, log, stop, source or "SOURCE")
+        except Interrupted as stop:
+            again = ["dotori", "tunnel", *options.words, "--out", str(options.out)]
+            again += [f"--budget={options.budget:g}s"] if options.budget else []
+            again += [word for assignment in options.assignments for word in ("--set", assignment)]
+            raise Interrupted(f"{stop}\ncontinue with: {shlex.join(again)}") from None
+    if options.json:
+        print_json({name: read_chapter(options.out, name) for name in CHAPTERS} | {"page": str(page)})
+    else:
+        print(f"{page}: the page of what was found", file=sys.stderr)
+    return 0
+
+
+def _prepared(source: str, assignments: list[str], out: Path, log: Any) -> tuple[Any, Path]:
+    """The base run and the dataset folder of a source; tokenizer and data are made in `out` where they must be."""
+    from dotori.config import build, override
+    from dotori.recipe.run import run_recipe
+    from dotori.recipe.schema import check_recipe, read_recipe, settings_json
+    from dotori.train.settings import TrainSettings
+    from dotori.tunnel.settings import base_settings
+
+    place = Path(source)
+    if not source or (place / "manifest.json").is_file():
+        base = override({"train": settings_json(base_settings())}, assignments)["train"]
+        return build(TrainSettings, base, "tunnel [train]"), place if source else _noted(out)
+    if place.suffix == ".toml":
+        recipe = read_recipe(place, assignments)
+        train = next((table.settings for table in recipe.tables if table.kind == "train"), base_settings())
+    elif place.exists():
+        recipe = check_recipe(_of_text(place), [word for word in assignments if not word.startswith("train.")], source)
+        base = override({"train": settings_json(base_settings())}, [w for w in assignments if w.startswith("train.")])
+        train = build(TrainSettings, base["train"], "tunnel [train]")
+    else:
+        raise UserError(f"{source}: no such file or folder; a recipe, a dataset folder or a folder of text is needed")
+    return train, _made(recipe, out, log, run_recipe)
+
+
+def _noted(out: Path) -> Path:
+    """The dataset that the chapters in `out` were made with."""
+    from dotori.files import read_json
+
+    return Path(read_json(out / "settings.json", "tunnel folder")["data"])
+
+
+def _of_text(place: Path) -> dict[str, Any]:
+    domains = {"text": {"paths": [str(place.absolute())]}}
+    tokenizer = {"stage": "tokenizer", "domains": domains, "vocab_size": 2048, "max_bytes": 20_000_000}
+    return {
+        "name": "tunnel",
+        "tokenizer": tokenizer,
+        "data": {"stage": "data", "tokenizer": "tokenizer", "domains": domains},
+    }
+
+
+def _made(recipe: Any, out: Path, log: Any, run_recipe: Any) -> Path:
+    from dataclasses import replace
+
+    tables = tuple(table for table in recipe.tables if table.kind in ("tokenizer", "data"))
+    data = next((table for table in tables if table.kind == "data"), None)
+    if data is None:
+        raise UserError(f"{recipe.name}: no data stage; the tunnel needs text to train on; add one or name a dataset")
+    run_recipe(replace(recipe, tables=tables), out, log)
+    return out / data.name
+
+
+def _settings(train: Any, assignments: list[str], budget: float | None) -> Any:
+    from dotori.config import build, override
+    from dotori.tunnel.settings import TunnelSettings
+
+    given = override({"tunnel": {}}, assignments)["tunnel"]
+    if "train" in given:
+        raise UserError("--set tunnel.train: the base run comes from the recipe's train table; write train.KEY=VALUE")
+    minutes = {"minutes": budget / 60} if budget is not None else {}
+    return build(TunnelSettings, given | minutes | {"train": train}, "tunnel")

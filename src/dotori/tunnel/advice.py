@@ -1,0 +1,162 @@
+"""The table of recommended settings: each value, the chapter it comes from, and how sure the figures make it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dotori.tunnel.verdicts import PLAIN, chance, chosen_rate, drift, edges, foretold, is_aside, near_best, own_variant
+from dotori.tunnel.words import (
+    between,
+    bits,
+    count,
+    figure,
+    form_name,
+    language,
+    listing,
+    percent,
+    setting_name,
+    variant_name,
+)
+
+Chapter = Mapping[str, Any]
+Sureness = Literal["sure", "fairly sure", "not sure"]
+# Tokens per parameter known within this factor choose a size well enough.
+_NARROW = 3.0
+
+
+@dataclass(frozen=True)
+class Advice:
+    """`setting` in words, its value, the chapter's anchor, and how sure with the reason."""
+
+    setting: str
+    value: str
+    anchor: str
+    sureness: Sureness
+    reason: str
+
+
+def advice(chapters: Mapping[str, Chapter]) -> list[Advice]:
+    """What to use for a larger run, as far as the chapters that were run say it."""
+    found: list[Advice] = []
+    for name, rows in (
+        ("check", _rules),
+        ("transfer", _rate),
+        ("search", _searched),
+        ("batch", _batch),
+        ("schedules", _schedules),
+        ("ladder", _ladder),
+    ):
+        if chapter := chapters.get(name):
+            found += rows(chapter, chapters)
+    return found
+
+
+def _rules(check: Chapter, chapters: Mapping[str, Chapter]) -> list[Advice]:
+    on = {name: v for name, v in check["variants"].items() if not name.startswith(PLAIN) and not is_aside(name)}
+    if not on:
+        return []
+    failed = [variant_name(name) for name, variant in on.items() if not variant.get("passed")]
+    if failed:
+        return [Advice("rules for width (muP)", "on", "check", "not sure", f"signals change size: {listing(failed)}")]
+    off = [v for name, v in check["variants"].items() if name.startswith(PLAIN)]
+    reason = "signals keep their size with the rules"
+    reason += ", and do not without" if off and not any(v.get("passed") for v in off) else ""
+    return [Advice("rules for width (muP)", "on", "check", "sure", reason)]
+
+
+def _rate(transfer: Chapter, chapters: Mapping[str, Chapter]) -> list[Advice]:
+    chosen, variant = chosen_rate(transfer), transfer["variants"].get(own_variant(transfer))
+    if chosen is None or variant is None:
+        return []
+    setting, rate = setting_name(chosen[0]), figure(chosen[1])
+    moved = drift(variant)
+    if moved is None:
+        return [Advice(setting, rate, "transfer", "not sure", "where it is best could not be found for every width")]
+    reason = f"the best one moves {figure(moved.steps, 2)} doublings ({between(moved.low, moved.high)}) over all widths"
+    sureness: dict[str, Sureness] = {"transfers": "sure", "probably transfers": "fairly sure"}
+    level = sureness.get(moved.kind, "not sure")
+    if any(edges(variant).values()):
+        level, reason = "not sure", reason + "; some lie at the end of the rates tried"
+    return [Advice(setting, rate, "transfer", level, reason)]
+
+
+def _searched(search: Chapter, chapters: Mapping[str, Chapter]) -> list[Advice]:
+    chosen = search.get("chosen") or {}
+    transfer = chapters.get("transfer")
+    decided = chosen_rate(transfer) if transfer else None
+    best, default, limit = (
+        search.get("best_bits_per_byte"), search.get("default_bits_per_byte"), chance(search.get("noise")),
+    )  # fmt: skip
+    level: Sureness = "not sure"
+    if best is None or default is None or limit is None:
+        reason = "no repeated seed says what chance does"
+    elif search.get("is_better"):
+        level = "sure" if default - best > 2 * limit else "fairly sure"
+        reason = f"{bits(default - best)} bits per byte better than the default; chance alone can make {bits(limit)}"
+    else:
+        level, reason = "fairly sure", f"the default: no trial beat it by more than chance can make ({bits(limit)})"
+    return [
+        Advice(setting_name(key), figure(value), "search", level, reason)
+        for key, value in chosen.items()
+        if decided is None or key not in ("lr", "matrix_lr")
+    ]
+
+
+def _batch(batch: Chapter, chapters: Mapping[str, Chapter]) -> list[Advice]:
+    chosen = batch.get("chosen_batch_tokens")
+    if chosen is None:
+        return []
+    law = batch.get("law")
+    if not law:
+        reason = batch.get("why") or "no law could be fitted"
+        return [Advice(setting_name("batch_tokens"), count(chosen), "batch", "not sure", reason)]
+    low, high = law.get("b_interval") or (None, None)
+    reason = f"exponent {figure(law['b'], 2)} ({between(low, high)}), R² {figure(law.get('r2'), 2)}"
+    is_clear = low is not None and low > 0
+    is_close = (law.get("r2") or 0.0) >= 0.8
+    level: Sureness = "sure" if is_clear and is_close else "fairly sure" if is_clear else "not sure"
+    return [Advice(setting_name("batch_tokens"), count(chosen), "batch", level, reason)]
+
+
+def _schedules(schedules: Chapter, chapters: Mapping[str, Chapter]) -> list[Advice]:
+    noise = schedules.get("noise")
+    found = []
+    share, form = schedules.get("best_share"), schedules.get("best_form")
+    for setting, value, key in (
+        ("length of the decay", None if share is None else f"last {percent(share)} of the run", "decay_lengths"),
+        ("shape of the decay", None if form is None else form_name(form), "forms"),
+    ):
+        best = near_best(schedules.get(key) or {}, noise)
+        if value is None or best is None:
+            continue
+        if noise is None:
+            level, reason = "not sure", "no seed was repeated"
+        elif len(best[1]) == 1:
+            level, reason = "sure", "lower than all others by more than chance can make"
+        else:
+            tried = len(schedules[key])
+            level, reason = "fairly sure", f"{len(best[1])} of the {tried} tried are as good as far as chance tells"
+        found.append(Advice(setting, value, "schedules", level, reason))  # type: ignore[arg-type]
+    return found
+
+
+def _ladder(ladder: Chapter, chapters: Mapping[str, Chapter]) -> list[Advice]:
+    tests = {one.language: one.is_inside for one in foretold(ladder)}
+    found = []
+    for code, best in (ladder.get("optimal") or {}).items():
+        if not best or not best.get("ratio"):
+            continue
+        low, high = best.get("low"), best.get("high")
+        is_narrow = bool(low and high and high / low <= _NARROW)
+        level: Sureness = "fairly sure" if is_narrow and tests.get(code) else "not sure"
+        tested = {
+            True: "the law foretold a larger run",
+            False: "the law missed a larger run",
+            None: "the law is untested",
+        }
+        reason = f"95 % interval {between(low, high)}; {tested[tests.get(code)]}"
+        setting = f"tokens per parameter, {language(code)}"
+        found.append(Advice(setting, figure(best["ratio"], 2), "ladder", level, reason))
+    return found

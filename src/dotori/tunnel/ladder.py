@@ -1,0 +1,252 @@
+"""The ladder: sizes x token counts from WSD branches, a law fitted to them, and a prediction made before its run.
+
+L(N, D) = E + A N^-alpha + B D^-beta in bits per byte, for each language (MiniCPM, arXiv 2404.06395, section 4.5, and
+Hoffmann et al., arXiv 2203.15556). N counts what multiplies: training FLOPs a token / 6, head and attention included,
+so that C = 6 N D. Every size gets the same compute for its longest run. The prediction for a larger and longer run is
+written to prediction.json, whose hash is part of that run's address and lineage: the run cannot be older.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dotori.errors import UserError
+from dotori.files import atomic_write, read_json, sha256_file, to_json
+from dotori.tunnel.branches import Trunk, start_of, whole
+from dotori.tunnel.ground import Ground
+from dotori.tunnel.job import Job, Result, with_needs
+from dotori.tunnel.power_law import (
+    Fit,
+    bootstrap_fits,
+    compute_optimal,
+    doptimal_ratio_interval,
+    effective_tokens,
+    fit_power_law,
+    leave_out_largest,
+    predict_band,
+)
+from dotori.tunnel.transfer import seed_noise
+
+PREDICTION = "prediction.json"
+_POINTS = (0.125, 0.25, 0.5, 1.0)
+_LEAST_STEPS = 60
+_SEED = 1
+
+
+def ladder(ground: Ground) -> dict[str, Any]:
+    """Runs the sizes, predicts, and returns the chapter without its held-out run, which `score_held_out` adds."""
+    largest = _largest_flops(ground)
+    plan = rungs(ground, largest)
+    again = _again(ground, largest)
+    results = ground.queue.run([*(job for _, _, job in plan), *again.values()], "ladder")
+    chapter = fitted(ground, plan, again, results)
+    predict(ground, chapter, largest)
+    jobs = with_needs([*(job for _, _, job in plan), *again.values()])
+    return ground.save("ladder", chapter, jobs, results)
+
+
+def rungs(ground: Ground, largest: float) -> list[tuple[int, int, Job]]:
+    """(heads, tokens, run): every size at `_POINTS` of the tokens that `largest` FLOPs give it."""
+    found = []
+    for heads in ground.s.ladder_heads:
+        branches = _branches(ground, heads, largest, 0)
+        found += [(heads, tokens, job) for tokens, job in branches.items()]
+    return found
+
+
+def _branches(ground: Ground, heads: int, flops: float, seed: int, points: Sequence[float] = _POINTS) -> dict[int, Job]:
+    batch = _batch(ground)
+    most = flops / (6 * ground.size(heads, heads))
+    starts = {end: start_of(end, ground.s.decay_share, batch) for end in {whole(part * most, batch) for part in points}}
+    label = f"{heads * ground.s.unit} wide, {heads} layers{f', seed {seed}' if seed else ''}"
+    trunk = Trunk(ground, heads, heads, starts.values(), label, {"seed": ground.s.train.seed + seed})
+    return {end: trunk.decayed(end, start) for end, start in sorted(starts.items())}
+
+
+def _again(ground: Ground, largest: float) -> dict[int, Job]:
+    """The smallest size's two shortest runs with another seed, for the noise."""
+    return _branches(ground, min(ground.s.ladder_heads), largest, _SEED, _POINTS[:2])
+
+
+def _batch(ground: Ground) -> int:
+    return int(ground.tuned.get("batch_tokens", ground.s.train.batch_tokens))
+
+
+def held_out_tokens(ground: Ground, largest: float) -> int:
+    """Tokens of the held-out run: `held_out_times` the largest compute fitted."""
+    heads = ground.s.held_out_heads
+    return whole(ground.s.held_out_times * largest / (6 * ground.size(heads, heads)), _batch(ground))
+
+
+def held_out_job(ground: Ground, tokens: int, prediction: str) -> Job:
+    """The run that is predicted: one WSD run with the ladder's decay; `prediction` is the hash of prediction.json."""
+    heads = ground.s.held_out_heads
+    settings = ground.settings(heads, heads, tokens, {"schedule": "wsd", "decay_share": ground.s.decay_share})
+    label = f"held out: {heads * ground.s.unit} wide, {heads} layers, {tokens / 1e6:.2f} M tokens"
+    return ground.job(settings, label, parents=(("prediction", prediction),))
+
+
+def _largest_flops(ground: Ground) -> float:
+    """The most compute for the largest fitted run with which ladder and held-out run fit the time."""
+
+    def cost(kilo_steps: int) -> float:
+        flops = 6 * ground.size(max(ground.s.ladder_heads), max(ground.s.ladder_heads)) * kilo_steps * _batch(ground)
+        jobs = with_needs([*(job for _, _, job in rungs(ground, flops)), *_again(ground, flops).values()])
+        held_out = held_out_job(ground, held_out_tokens(ground, flops), "")
+        return ground.cost(jobs) + ground.cost([held_out])
+
+    # Steps of the largest fitted size at its longest.
+    steps = ground.most_tokens("ladder", cost, _LEAST_STEPS, 10**7)
+    heads = max(ground.s.ladder_heads)
+    return 6 * ground.size(heads, heads) * steps * _batch(ground)
+
+
+def fitted(
+    ground: Ground, plan: list[tuple[int, int, Job]], again: dict[int, Job], results: dict[str, Result]
+) -> dict[str, Any]:
+    """Points, fits per language with their self-check, noise, and the compute-optimal ratio."""
+    kept = [(heads, tokens, job) for heads, tokens, job in plan if results[job.id].status == "done"]
+    unique = ground.train_tokens()
+    points = [
+        {
+            "width": heads * ground.s.unit,
+            "layers": heads,
+            "n": ground.size(heads, heads),
+            "d": tokens,
+            "tokens_unique": min(tokens, unique),
+            "bits_per_byte": results[job.id].bits_per_byte,
+            "run": job.id,
+        }
+        for heads, tokens, job in kept
+    ]
+    if len({point["width"] for point in points}) < 3:
+        raise UserError(
+            f"ladder: {len(points)} of {len(plan)} runs trained; three sizes at least make a law; lower lr and repeat"
+        )
+    chapter: dict[str, Any] = {
+        "points": points,
+        "unique_tokens": unique,
+        "fits": {},
+        "optimal": {},
+        "band": {},
+        "self_check": {},
+    }
+    chapter["noise"] = {language: _noise(language, plan, again, results) for language in ground.languages}
+    for language in ground.languages:
+        chapter |= _with_language(chapter, language)
+    return chapter
+
+
+def _noise(language: str, plan: list[tuple[int, int, Job]], again: dict[int, Job], results: dict[str, Result]) -> float:
+    """Standard deviation between seeds of one language's figure, in bits per byte."""
+    pairs = []
+    for tokens, job in again.items():
+        twin = next((other for _, count, other in plan if count == tokens), None)
+        pairs.append([results[one.id].bits_per_byte.get(language) for one in (job, twin) if one is not None])
+    values = [results[job.id].bits_per_byte[language] for _, _, job in plan if results[job.id].status == "done"]
+    # Two pairs say little: three tenths of a per cent at least.
+    return max(seed_noise(pairs), 0.003 * min(values))
+
+
+def _with_language(chapter: dict[str, Any], language: str) -> dict[str, Any]:
+    n, d, loss = arrays(chapter, language)
+    groups, noise = _trunks(chapter), chapter["noise"][language]
+    fit = fit_power_law(n, d, loss, groups=groups)
+    fits = bootstrap_fits(n, d, loss, groups=groups, noise=noise)
+    flops = float(max(6 * n * d))
+    low, _, high = doptimal_ratio_interval(fits, flops)
+    best_n, best_d = compute_optimal(fit, flops)
+    band = [_band_at(fit, fits, part, noise) for part in np.geomspace(float(min(6 * n * d)), 8 * flops, 12)]
+    optimal = {"flops": flops, "n": best_n, "d": best_d, "ratio": best_d / best_n, "low": low, "high": high}
+    return {
+        "fits": chapter["fits"] | {language: {k: getattr(fit, k) for k in ("e", "a", "alpha", "b", "beta")}},
+        "optimal": chapter["optimal"] | {language: optimal},
+        "band": chapter["band"] | {language: band},
+        "self_check": chapter["self_check"] | {language: _self_check(n, d, loss, groups, noise)},
+    }
+
+
+def _band_at(fit: Fit, fits: list[Fit], flops: float, noise: float) -> list[float]:
+    """[flops, value, low, high] of the best run that the law knows for so much compute."""
+    return [float(flops), *predict_band(fit, fits, *compute_optimal(fit, float(flops)), noise)]
+
+
+def _self_check(n: np.ndarray, d: np.ndarray, loss: np.ndarray, groups: list[int], noise: float) -> dict[str, Any]:
+    """The points of largest compute predicted from those of a quarter of it and less."""
+    try:
+        found = leave_out_largest(n, d, loss, groups=groups, noise=noise)
+    except UserError as error:
+        return {"why": str(error)}
+    return {"points": len(found.measured), "inside": found.inside, "worst_error": found.worst_error}
+
+
+def _trunks(chapter: dict[str, Any]) -> list[int]:
+    """The trunk of each point: branches of one trunk err together."""
+    return [point["width"] for point in chapter["points"]]
+
+
+def arrays(chapter: dict[str, Any], language: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """N, D (effective, where text repeats) and bits per byte of a chapter's points."""
+    points = chapter["points"]
+    n = np.array([point["n"] for point in points])
+    d = effective_tokens(np.array([float(point["d"]) for point in points]), float(chapter["unique_tokens"]))
+    return n, d, np.array([point["bits_per_byte"][language] for point in points])
+
+
+def predict(ground: Ground, chapter: dict[str, Any], largest: float) -> None:
+    """Adds the prediction to the chapter and writes it to prediction.json, unless the same stands there."""
+    tokens = held_out_tokens(ground, largest)
+    heads = ground.s.held_out_heads
+    n = ground.size(heads, heads)
+    flops = 6 * n * tokens
+    prediction: dict[str, Any] = {
+        "n": n,
+        "d": tokens,
+        "flops": flops,
+        "times_largest": flops / max(6 * point["n"] * point["d"] for point in chapter["points"]),
+        "languages": {language: predicted(chapter, language, n, tokens) for language in ground.languages},
+        "points": chapter["points"],
+        "unique_tokens": chapter["unique_tokens"],
+        "noise": chapter["noise"],
+    }
+    path = ground.folder / PREDICTION
+    if not (path.is_file() and read_json(path, "prediction") == prediction):
+        atomic_write(path, to_json(prediction))
+    shown = {key: prediction[key] for key in ("n", "d", "flops", "times_largest")}
+    chapter["prediction"] = shown | prediction["languages"] | {"file_hash": sha256_file(path)}
+    chapter["held_out"] = None
+
+
+def predicted(chapter: dict[str, Any], language: str, n: float, tokens: int) -> dict[str, float]:
+    """Bits per byte of a run of size `n` on `tokens`, with a 95 % band; a pure function of the points."""
+    sizes, d, loss = arrays(chapter, language)
+    groups, noise = _trunks(chapter), chapter["noise"][language]
+    fit = fit_power_law(sizes, d, loss, groups=groups)
+    fits = bootstrap_fits(sizes, d, loss, groups=groups, noise=noise)
+    seen = float(effective_tokens(np.array([float(tokens)]), float(chapter["unique_tokens"]))[0])
+    return predict_band(fit, fits, n, seen, noise)._asdict()
+
+
+def score_held_out(folder: Path, chapter: dict[str, Any], result: Result) -> dict[str, Any]:
+    """The chapter with the held-out run's figures beside its prediction, written."""
+    measured = result.bits_per_byte
+    prediction = chapter["prediction"]
+    chapter["held_out"] = {
+        "run": result.id,
+        "status": result.status,
+        "bits_per_byte": measured,
+        "error": {language: prediction[language]["value"] / value - 1 for language, value in measured.items()},
+        "inside": {
+            language: prediction[language]["low"] <= value <= prediction[language]["high"]
+            for language, value in measured.items()
+        },
+    }
+    chapter["evidence"] = sorted({*chapter["evidence"], result.id})
+    chapter["tokens"] += result.tokens
+    chapter["core_seconds"] = round(chapter["core_seconds"] + result.seconds * result.threads, 1)
+    atomic_write(folder / "ladder.json", to_json(chapter))
+    return chapter

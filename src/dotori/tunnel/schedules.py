@@ -1,0 +1,205 @@
+"""Schedules: one trunk with decays against a cosine run for every length; how long and in which form to decay; and
+what to mix in while decaying.
+
+MiniCPM (arXiv 2404.06395, section 4 and table 5): a warm-up, a stable phase and a short decay reach what a cosine tuned
+for the length reaches, and one trunk serves all lengths. Instruction data belong into the decay: A-1 decays on text and
+tunes, A-2 decays on text and instructions and tunes, B-2 is A-1 with twice the tuning.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dotori.checkpoint.folder import read_model
+from dotori.data.loader import read_manifest
+from dotori.tokenizer.load import load_tokenizer
+from dotori.train.settings import Phase
+from dotori.train.validate import answers_bits_per_byte
+from dotori.tunnel.branches import Trunk, start_of, whole
+from dotori.tunnel.ground import Ground
+from dotori.tunnel.job import Job, Result, with_needs
+from dotori.tunnel.transfer import seed_noise
+
+LEAST_TOKENS, MOST_TOKENS = 300_000, 60_000_000
+_LAYERS, _LENGTHS = 2, 5
+_SHARES = (0.025, 0.05, 0.1, 0.2)
+_FORMS = ("linear", "exponential", "sqrt")
+# Cosine's own best rate, looked for at the shortest length: steps of factor 2 from the trunk's.
+_COSINE_STEPS = (-1, 0, 1)
+# Checkpoints that take the mean in place of a decay lie over this last share of the trunk.
+_AVERAGED = (0.9, 0.925, 0.95, 0.975, 1.0)
+_CHAT_SHARE, _TUNING = 0.25, 0.2
+
+
+def schedules(ground: Ground) -> dict[str, Any]:
+    """Runs all schedules and returns the chapter."""
+    longest = ground.most_tokens("schedules", lambda n: ground.cost(_all(_plan(ground, n))), LEAST_TOKENS, MOST_TOKENS)
+    plan = _plan(ground, longest)
+    first = [job for group in ("wsd", "shares", "forms", "seeds", "tuning") for job in plan[group].values()]
+    results = ground.queue.run(first, "schedules")
+    step = min(_COSINE_STEPS, key=lambda n: results[plan["tuning"][n].id].score)
+    plan["cosine"] = _cosines(ground, longest, step)
+    results |= ground.queue.run([*plan["cosine"].values(), *plan["mixing"].values()], "schedules: cosine and mixtures")
+    return ground.save("schedules", _chapter(ground, plan, results, step), _all(plan), results)
+
+
+def lengths(ground: Ground, longest: int) -> list[int]:
+    """The token counts compared: equal steps up to the longest."""
+    return [whole(longest * number / _LENGTHS, _batch(ground)) for number in range(1, _LENGTHS + 1)]
+
+
+def _batch(ground: Ground) -> int:
+    return int(ground.tuned.get("batch_tokens", ground.s.train.batch_tokens))
+
+
+def _plan(ground: Ground, longest: int) -> dict[str, dict[Any, Job]]:
+    """All runs by group."""
+    batch, share = _batch(ground), ground.s.decay_share
+    ends = lengths(ground, longest)
+    longest = ends[-1]
+    starts = {end: start_of(end, share, batch) for end in ends}
+    by_share = {part: start_of(longest, part, batch) for part in _SHARES}
+    averaged = [round(part * longest / batch) * batch for part in _AVERAGED]
+    trunk = _trunk(ground, [*starts.values(), *by_share.values(), *averaged], 0)
+    forms: dict[Any, Job] = {form: trunk.decayed(longest, starts[longest], {"decay": form}) for form in _FORMS}
+    members = tuple(trunk.at(cut) for cut in averaged)
+    settings = ground.settings(ground.s.schedule_heads, _LAYERS, batch, {})
+    forms["average"] = ground.job(settings, "mean of five checkpoints", kind="average", members=members)
+    first = ends[0]
+    others = {n: _trunk(ground, [starts[first]], n).decayed(first, starts[first]) for n in range(1, ground.s.seeds + 1)}
+    return {
+        "wsd": {end: trunk.decayed(end, start) for end, start in starts.items()},
+        "shares": {part: trunk.decayed(longest, start) for part, start in by_share.items()},
+        "forms": forms,
+        "seeds": others,
+        "tuning": {step: _cosine(ground, first, step, 0) for step in _COSINE_STEPS},
+        "cosine": _cosines(ground, longest, 0),
+        "mixing": _mixing(ground, trunk, longest, starts[longest]),
+    }
+
+
+def _all(plan: dict[str, dict[Any, Job]]) -> list[Job]:
+    return with_needs(job for group in plan.values() for job in group.values())
+
+
+def _trunk(ground: Ground, cuts: list[int], seed: int) -> Trunk:
+    label = f"WSD{f', seed {seed}' if seed else ''}"
+    return Trunk(ground, ground.s.schedule_heads, _LAYERS, cuts, label, {"seed": ground.s.train.seed + seed})
+
+
+def _cosine(ground: Ground, tokens: int, step: int, seed: int) -> Job:
+    rates = {n: ground.tuned.get(n, getattr(ground.s.train, n)) * 2.0**step for n in ("lr", "matrix_lr")}
+    # MiniCPM's comparator ends at a tenth of the rate.
+    given = rates | {"schedule": "cosine", "lr_floor": 0.1, "seed": ground.s.train.seed + seed}
+    settings = ground.settings(ground.s.schedule_heads, _LAYERS, tokens, given)
+    return ground.job(settings, f"cosine of {tokens / 1e6:.2f} M, rate x {2.0**step:g}, seed {seed}")
+
+
+def _cosines(ground: Ground, longest: int, step: int) -> dict[Any, Job]:
+    ends = lengths(ground, longest)
+    runs: dict[Any, Job] = {end: _cosine(ground, end, step, 0) for end in ends}
+    return runs | {f"seed {n}": _cosine(ground, ends[0], step, n) for n in range(1, ground.s.seeds + 1)}
+
+
+def _mixing(ground: Ground, trunk: Trunk, longest: int, start: int) -> dict[Any, Job]:
+    """A-1, A-2 and B-2, where the dataset has conversations and holds some back."""
+    chat = chat_weights(ground)
+    if not chat:
+        return {}
+    text, batch = ground.phases[0].weights, _batch(ground)
+    mixed = {n: w / sum(text.values()) * (1 - _CHAT_SHARE) for n, w in text.items()}
+    mixed |= {n: w / sum(chat.values()) * _CHAT_SHARE for n, w in chat.items()}
+    plain = trunk.decayed(longest, start)
+    rich = trunk.decayed(longest, start, {"phases": (Phase(weights=mixed, loss_on="all"),)})
+    tokens = whole(_TUNING * (longest - start), batch)
+
+    def tuned(init: Job, name: str, count: int) -> Job:
+        rates = {n: ground.tuned.get(n, getattr(ground.s.train, n)) * 0.2 for n in ("lr", "matrix_lr")}
+        given: dict[str, Any] = {"model": None, "schedule": "wsd", "decay_share": 0.9, "warmup_steps": 5}
+        given |= {"phases": (Phase(weights=chat),)}
+        settings = ground.settings(ground.s.schedule_heads, _LAYERS, count, given | rates)
+        return ground.job(settings, f"{name}: tuned on {count / 1e6:.2f} M", init=init, kind="sft")
+
+    return {
+        "A-1": tuned(plain, "A-1", tokens),
+        "A-2": tuned(rich, "A-2", tokens),
+        "B-2": tuned(plain, "B-2", 2 * tokens),
+    }
+
+
+def chat_weights(ground: Ground) -> dict[str, float]:
+    """The conversation domains that the decay mixes in: those of the settings, else all that hold some back."""
+    if ground.s.chat is not None:
+        return ground.s.chat
+    domains = read_manifest(ground.queue.data)["domains"]
+    held = {n: e for n, e in domains.items() if e["format"] == "chat" and len(e["splits"]) > 1}
+    return {
+        name: float(entry["splits"]["train"]["tokens"]) for name, entry in held.items() if "train" in entry["splits"]
+    }
+
+
+def _chapter(ground: Ground, plan: dict[str, dict[Any, Job]], results: dict[str, Result], step: int) -> dict[str, Any]:
+    def scores(group: str) -> dict[str, float | None]:
+        found = {str(name): results[job.id].score for name, job in plan[group].items()}
+        return {name: None if value == float("inf") else value for name, value in found.items()}
+
+    cosine = scores("cosine")
+    again = [cosine.pop(name) for name in [n for n in cosine if n.startswith("seed")]]
+    wsd, first = scores("wsd"), next(iter(cosine))
+    noise = seed_noise([[cosine[first], *again], [wsd[first], *scores("seeds").values()]])
+    trunk_tokens = sum(job.tokens for job in with_needs(plan["wsd"].values()))
+    cosine_tokens = sum(job.tokens for name, job in plan["cosine"].items() if not str(name).startswith("seed"))
+    gaps = {n: value - other for n, value in wsd.items() if value is not None and (other := cosine[n]) is not None}
+    forms, shares = scores("forms"), scores("shares")
+    return {
+        "lengths": [int(n) for n in wsd],
+        "wsd": wsd,
+        "cosine": cosine,
+        "cosine_rate_factor": 2.0**step,
+        "noise": noise,
+        "wsd_tokens": trunk_tokens,
+        "cosine_tokens": cosine_tokens,
+        "share": trunk_tokens / cosine_tokens,
+        "decay_lengths": shares,
+        "forms": forms,
+        "base_form": ground.s.train.decay,
+        "trunk": _trunk_curve(plan, results),
+        "decay_share": ground.s.decay_share,
+        "best_share": float(_best(shares) or 0) or None,
+        "best_form": _best(forms),
+        "mixing": _mixed(ground, plan["mixing"], results),
+        # Two single runs differ by chance by less than this in 19 of 20 cases.
+        "verdicts": {"largest_gap": max(gaps.values(), default=None), "within_noise": _within(gaps, noise)},
+    }
+
+
+def _trunk_curve(plan: dict[str, dict[Any, Job]], results: dict[str, Result]) -> list[list[float]]:
+    """(tokens, bits per byte) of the trunk wherever it was cut."""
+    points, tokens = [], 0
+    for job in with_needs(plan["wsd"].values()):
+        if job.settings.schedule == "constant":
+            tokens += job.tokens
+            points.append([tokens, results[job.id].score])
+    return [point for point in points if point[1] != float("inf")]
+
+
+def _within(gaps: dict[str, float], noise: float) -> bool:
+    return bool(gaps) and max(gaps.values()) <= 1.96 * 2**0.5 * noise
+
+
+def _best(scores: dict[str, float | None]) -> str | None:
+    known = {name: value for name, value in scores.items() if value is not None}
+    return min(known, key=lambda name: known[name]) if known else None
+
+
+def _mixed(ground: Ground, jobs: dict[Any, Job], results: dict[str, Result]) -> dict[str, Any] | None:
+    """Answers and text of the three designs after tuning, bits per byte of what was held back."""
+    if not jobs or any(results[job.id].status != "done" for job in jobs.values()):
+        return None
+    tokenizer, found = load_tokenizer(ground.queue.data / "tokenizer"), {}
+    for name, job in jobs.items():
+        model, _ = read_model(ground.queue.runs / job.id)
+        domains = list(chat_weights(ground))
+        answers = answers_bits_per_byte(model, tokenizer, ground.queue.data, ground.s.train.context, domains)
+        found[name] = {"answers_bpb": answers, "text_bpb": results[job.id].score, "tokens": job.tokens}
+    return found

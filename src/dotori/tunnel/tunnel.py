@@ -1,0 +1,139 @@
+"""The tunnel from end to end: chapters in the order in which they serve each other, then the page.
+
+Rates found by the search and the bowls serve the chapters behind them. The held-out run of the ladder, the longest of
+all, runs beside the batch sizes and schedules, once its prediction is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from dotori.data.loader import read_manifest
+from dotori.errors import UserError
+from dotori.files import atomic_write, read_json, to_json
+from dotori.runlog import RunLog
+from dotori.train.identity import settings_json
+from dotori.train.lock import locked
+from dotori.train.settings import TrainSettings
+from dotori.tunnel.batch_size import batch_size
+from dotori.tunnel.coordinate_check import coordinate_check
+from dotori.tunnel.ground import Ground, read_chapter
+from dotori.tunnel.job import Job
+from dotori.tunnel.ladder import held_out_job, ladder, score_held_out
+from dotori.tunnel.page import write_page
+from dotori.tunnel.queue import Queue, open_queue
+from dotori.tunnel.schedules import schedules
+from dotori.tunnel.search import search
+from dotori.tunnel.settings import CHAPTERS, TunnelSettings, shape
+from dotori.tunnel.transfer import transfer
+
+_RUN = {
+    "check": coordinate_check,
+    "search": search,
+    "transfer": transfer,
+    "ladder": ladder,
+    "batch": batch_size,
+    "schedules": schedules,
+}
+
+
+def run_tunnel(
+    s: TunnelSettings,
+    data: Path,
+    folder: Path,
+    chapter: str | None,
+    log: RunLog,
+    stop: Callable[[], str | None],
+    source: str = "SOURCE",
+) -> Path:
+    """Runs one chapter, or all, in `folder` on the dataset `data`, and writes the page; returns its path.
+
+    `source` is how the page names the data in commands.
+
+    Raises Interrupted (everything saved; the same call continues) and UserError, also where another sweep works there.
+    """
+    read_manifest(data)
+    if chapter == "page":
+        return write_page(folder)
+    with locked(folder):
+        _note(folder, s, data, source)
+        with open_queue(folder, data, log, stop, s.workers) as queue:
+            queue.measure(_measured_shapes(s))
+            for name in [chapter] if chapter else list(_RUN):
+                _chapter(s, queue, folder, log, name, chapter is not None)
+            _held_out(s, queue, folder, log, chapter)
+        return write_page(folder)
+
+
+def _chapter(s: TunnelSettings, queue: Queue, folder: Path, log: RunLog, name: str, alone: bool) -> None:
+    if name == "check" and not alone and read_chapter(folder, name) is not None:
+        return
+    ground = Ground(s, queue, folder, log, alone, tuned(folder, name))
+    _RUN[name](ground)
+    if name == "ladder":
+        queue.beside = _held_out_jobs(ground)
+
+
+def _held_out(s: TunnelSettings, queue: Queue, folder: Path, log: RunLog, chapter: str | None) -> None:
+    """Waits for the held-out run and scores it."""
+    if chapter not in (None, "ladder"):
+        return
+    found = read_chapter(folder, "ladder")
+    assert found is not None
+    [job] = queue.beside
+    score_held_out(folder, found, queue.run([job], "held-out run")[job.id])
+
+
+def _held_out_jobs(ground: Ground) -> list[Job]:
+    found = read_chapter(ground.folder, "ladder")
+    assert found is not None
+    return [held_out_job(ground, found["prediction"]["d"], found["prediction"]["file_hash"])]
+
+
+def tuned(folder: Path, chapter: str) -> dict[str, Any]:
+    """What the chapters before this one chose, by name of the setting; rates of the bowls go before the search's."""
+    found: dict[str, Any] = {}
+    for name in {"check": (), "search": (), "transfer": ("search",)}.get(chapter, ("search", "transfer")):
+        earlier = read_chapter(folder, name)
+        found |= (earlier or {}).get("chosen") or {}
+    return found
+
+
+def _measured_shapes(s: TunnelSettings) -> list[TrainSettings]:
+    heads = sorted({min(s.bowl_heads), max(s.ladder_heads), max(s.bowl_heads)})
+    return [replace(s.train, model=shape(s, n, s.bowl_layers), steps=1, tokens=None, minutes=None) for n in heads]
+
+
+def _note(folder: Path, s: TunnelSettings, data: Path, source: str) -> None:
+    """Writes settings.json; refuses a folder whose chapters stand on other data or another base run."""
+    now: dict[str, Any] = {"source": source, "data": str(data), "unit": s.unit, "minutes": s.minutes}
+    now["train"] = settings_json(s.train)
+    now |= {name: list(getattr(s, name)) for name in ("check_widths", "bowl_heads", "batch_sizes", "ladder_heads")}
+    path = folder / "settings.json"
+    if path.is_file():
+        before = read_json(path, "tunnel folder")
+        changed = [name for name in ("train", "data", "unit") if before.get(name) != now[name]]
+        made = [name for name in CHAPTERS if (folder / f"{name}.json").is_file()]
+        if changed and made:
+            raise UserError(
+                f"{folder}: {', '.join(changed)} changed since the chapters {', '.join(made)} were made there; one "
+                "folder holds one tunnel, finished runs are not mixed; choose another --out"
+            )
+    atomic_write(path, to_json(now))
+
+
+def chapters_of(words: Sequence[str]) -> tuple[str | None, str]:
+    """(chapter or None, source) of the command line's words; raises UserError for anything else."""
+    names = (*CHAPTERS, "page")
+    if len(words) == 1 and words[0] not in names:
+        return None, words[0]
+    if len(words) == 2 and words[0] in names:
+        return words[0], words[1]
+    if len(words) == 1 and words[0] == "page":
+        return "page", ""
+    raise UserError(
+        f"tunnel: {' '.join(words)!r}; [chapter] SOURCE is needed, with a chapter of {', '.join(names)}; correct it"
+    )
