@@ -27,7 +27,7 @@ from dotori.config import settings
 from dotori.errors import ProofError, UserError
 from dotori.export.web import WebSettings, app_lineage, app_proofs, model_file, sizes, write_app
 from dotori.export.web_card import proof_table, title
-from dotori.files import atomic_folder, disk_errors
+from dotori.files import atomic_folder, check_place, disk_errors
 from dotori.runlog import RunLog
 
 UNTESTED = "untested on hardware: nobody has run this app on a phone yet"
@@ -78,6 +78,7 @@ def export_android(
     Raises UserError for missing tools and models that cannot be exported, ProofError when the APK is not what it
     is meant to be.
     """
+    check_place(out, ("dotori.apk",))
     if missing := missing_tools():
         raise UserError(
             f"tools: {', '.join(missing)} not found; an APK is made with them; apt-get install {' '.join(missing)}"
