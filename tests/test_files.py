@@ -52,7 +52,7 @@ def test_a_place_may_be_asked_for_one_kind_alone(tmp_path):
     (tmp_path / "model-Q4_0.gguf").write_text("")
     check_place(tmp_path / "nothing", ("sw.js",))
     check_place(tmp_path, ("model-*.gguf",))
-    with pytest.raises(UserError, match="holds lineage.json, model-Q4_0.gguf; only"):
+    with pytest.raises(UserError, match=r"holds lineage\.json, model-Q4_0\.gguf; only"):
         check_place(tmp_path, ("sw.js",))
 
 

@@ -120,7 +120,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def check_place(path: Path, marks: Sequence[str] = _MARKS) -> None:
-    """Raises UserError unless a folder may be made at `path`: nothing is there, or it is empty, or holds one of `marks`.
+    """Raises UserError unless a folder may be made at `path`: it is not there, is empty or holds one of `marks`.
 
     `marks` are patterns of names that tell a folder made by Dotori from everything else that someone may keep.
     """
