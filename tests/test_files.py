@@ -56,6 +56,13 @@ def test_a_place_may_be_asked_for_one_kind_alone(tmp_path):
         check_place(tmp_path, ("sw.js",))
 
 
+def test_a_failed_folder_takes_the_folders_above_it_along(tmp_path):
+    (tmp_path / "kept").mkdir()
+    with pytest.raises(RuntimeError), atomic_folder(tmp_path / "kept" / "new" / "deep" / "model"):
+        raise RuntimeError("interrupted")
+    assert [p.name for p in tmp_path.rglob("*")] == ["kept"]
+
+
 def test_leftovers_of_dead_writers_are_removed_and_of_living_ones_kept(tmp_path):
     dead, alive = tmp_path / ".model.tmp-999999999", tmp_path / f".model.tmp-{os.getppid()}"
     dead.mkdir(), alive.mkdir()

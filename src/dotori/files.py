@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dotori.errors import DiskError, UserError
@@ -97,6 +97,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """
     check_place(path)
     temporary, old = _temporary(path), path.parent / f".{path.name}.old-{os.getpid()}"
+    above = [parent for parent in path.parents if not parent.exists()]
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_stale(path)
@@ -115,6 +116,9 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
             if old.exists() and not path.exists():
                 os.rename(old, path)
+            for parent in above:
+                with suppress(OSError):  # someone else may have begun to use it
+                    parent.rmdir()
             raise
         shutil.rmtree(old, ignore_errors=True)
 
