@@ -2,12 +2,9 @@
 
 import json
 import os
-import re
 import signal
 import socket
 import struct
-import subprocess
-import sys
 import threading
 import time
 from contextlib import ExitStack, suppress
@@ -200,34 +197,6 @@ def test_draining(start):
             assert "retry-after" in answer.headers
         end = read_all(plug)
         assert b'data: {"error":{"message":"server: the server is closing' in end
-
-
-@pytest.fixture
-def launched(model_file, tmp_path):
-    """launched(*words) -> a `dotori serve` process and the address it prints."""
-    with ExitStack() as stack:
-
-        def begin(*words: str) -> tuple[subprocess.Popen, str]:
-            command = [sys.executable, "-m", "dotori.cli.main", "serve", str(model_file), "--threads", "1", *words]
-            process = stack.enter_context(
-                subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
-            )
-            stack.callback(process.kill)
-            line = process.stderr.readline()
-            found = re.match(r"(http://\S+)", line)
-            assert found, line + process.stderr.read()
-            return process, found[1]
-
-        yield begin
-
-
-@pytest.fixture
-def client_at():
-    """client_at(address, key) -> an official client, closed at the end."""
-    with ExitStack() as stack:
-        yield lambda address, key="none": stack.enter_context(
-            openai.OpenAI(base_url=f"{address}/v1", api_key=key, max_retries=0)
-        )
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
