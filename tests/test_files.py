@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from dotori.errors import DiskError, UserError
-from dotori.files import atomic_folder, atomic_write, read_json, remove_stale, sha256_json
+from dotori.files import atomic_folder, atomic_write, check_place, read_json, remove_stale, sha256_json
 
 
 def test_a_failed_folder_leaves_the_old_one_and_no_temporary(tmp_path):
     target = tmp_path / "model"
     with atomic_folder(target) as folder:
         (folder / "a").write_text("one")
+        (folder / "lineage.json").write_text("{}")
     with pytest.raises(RuntimeError), atomic_folder(target) as folder:
         (folder / "a").write_text("two")
         raise RuntimeError("interrupted")
@@ -27,8 +28,39 @@ def test_a_finished_folder_replaces_the_old_one_whole(tmp_path):
     for name in ("a", "b"):
         with atomic_folder(target) as folder:
             (folder / name).write_text(name)
-    assert [p.name for p in target.iterdir()] == ["b"]
+            (folder / "lineage.json").write_text("{}")
+    assert sorted(p.name for p in target.iterdir()) == ["b", "lineage.json"]
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+def test_what_others_made_is_never_replaced(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "one.jpg").write_text("a picture")
+    (tmp_path / "notes").write_text("a file")
+    (tmp_path / "link").symlink_to(tmp_path / "photos")
+    (tmp_path / "empty").mkdir()
+    for name in ("photos", "notes", "link"):
+        with pytest.raises(UserError, match=f"{name}: .*choose another --out"), atomic_folder(tmp_path / name):
+            raise AssertionError("the work began")
+    with atomic_folder(tmp_path / "empty") as folder:
+        (folder / "a").write_text("one")
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["a", "empty", "link", "notes", "one.jpg", "photos"]
+
+
+def test_a_place_may_be_asked_for_one_kind_alone(tmp_path):
+    (tmp_path / "lineage.json").write_text("{}")
+    (tmp_path / "model-Q4_0.gguf").write_text("")
+    check_place(tmp_path / "nothing", ("sw.js",))
+    check_place(tmp_path, ("model-*.gguf",))
+    with pytest.raises(UserError, match=r"holds lineage\.json, model-Q4_0\.gguf; only"):
+        check_place(tmp_path, ("sw.js",))
+
+
+def test_a_failed_folder_takes_the_folders_above_it_along(tmp_path):
+    (tmp_path / "kept").mkdir()
+    with pytest.raises(RuntimeError), atomic_folder(tmp_path / "kept" / "new" / "deep" / "model"):
+        raise RuntimeError("interrupted")
+    assert [p.name for p in tmp_path.rglob("*")] == ["kept"]
 
 
 def test_leftovers_of_dead_writers_are_removed_and_of_living_ones_kept(tmp_path):

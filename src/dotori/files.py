@@ -7,17 +7,20 @@ recognisable, which the next writer of the same name removes once its process is
 from __future__ import annotations
 
 import errno
+import fnmatch
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dotori.errors import DiskError, UserError
 
 _DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG}
+# What each folder that a verb makes holds: others are not ours to replace.
+_MARKS = ("lineage.json", "manifest.json", "report.html", "state.json")
 _PLACE_ERRNOS = {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
 
 
@@ -89,9 +92,12 @@ def atomic_write(path: Path, data: bytes | str) -> None:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yields an empty temporary folder beside `path`; on success it becomes `path`, replacing an older one.
 
-    On any exception the temporary is removed and an older `path` stays as it was.
+    On any exception the temporary is removed and an older `path` stays as it was. Raises UserError, before anything is
+    made, where `path` is not ours to replace.
     """
+    check_place(path)
     temporary, old = _temporary(path), path.parent / f".{path.name}.old-{os.getpid()}"
+    above = [parent for parent in path.parents if not parent.exists()]
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_stale(path)
@@ -110,8 +116,30 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
             if old.exists() and not path.exists():
                 os.rename(old, path)
+            for parent in above:
+                with suppress(OSError):  # someone else may have begun to use it
+                    parent.rmdir()
             raise
         shutil.rmtree(old, ignore_errors=True)
+
+
+def check_place(path: Path, marks: Sequence[str] = _MARKS) -> None:
+    """Raises UserError unless a folder may be made at `path`: it is not there, is empty or holds one of `marks`.
+
+    `marks` are patterns of names that tell a folder made by Dotori from everything else that someone may keep.
+    """
+    with disk_errors(path):
+        if not path.exists() and not path.is_symlink():
+            return
+        inside = sorted(child.name for child in path.iterdir()) if path.is_dir() and not path.is_symlink() else None
+    if inside is None:
+        raise UserError(f"{path}: a file or link; a folder is made there; choose another --out or remove it")
+    if inside and not any(fnmatch.fnmatch(name, mark) for name in inside for mark in marks):
+        shown = ", ".join(inside[:3]) + (", ..." if len(inside) > 3 else "")
+        raise UserError(
+            f"{path}: holds {shown}; only an empty folder or an older one of the same kind is replaced; "
+            "choose another --out"
+        )
 
 
 def _recover_old(path: Path) -> None:

@@ -49,13 +49,20 @@ def test_each_verb_explains_itself(words, capsys):
         (["chatt"], "did you mean 'chat'"),
         (["eval", "bbp"], "did you mean 'bpb'"),
         (["chat"], "model"),
-        (["chat", "m", "--temprature", "1"], "temprature"),
+        (["chat", "m", "--temprature", "1"], "--temprature: no such argument; did you mean '--temperature'"),
+        (["chat", "m", "hello"], "'hello': one word too many; `dotori chat --help`"),
+        (["serve", "m", "--prot=9000"], "--prot: no such argument; did you mean '--port'"),
+        (["serve", "m", "--port", "80x"], "--port: invalid int value: '80x'; `dotori serve --help`"),
+        (["export", "onnx", "m", "--out", "o", "--type", "int3"], "invalid choice: 'int3'"),
         (["run", "r.toml", "--stop-after", "9 minutes"], "9m"),
     ],
 )
 def test_wrong_words_end_in_2(words, said, capsys):
     assert main(words) == 2
-    assert said in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.startswith("dotori: ")
+    assert error.count("\n") == 1
 
 
 def test_a_verb_with_parts_lists_them(capsys):

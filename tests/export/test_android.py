@@ -100,9 +100,21 @@ def test_an_altered_apk_fails_its_proofs(out, tmp_path):
 @needs_tools
 def test_a_failing_tool_leaves_nothing_behind(parrot, tmp_path):
     (tmp_path / "key.p12").write_bytes(b"no key")
-    with pytest.raises(ProofError, match="apksigner sign"):
+    with pytest.raises(ProofError, match="apksigner sign") as caught:
         export_android(settings(key=str(tmp_path / "key.p12")), parrot, {}, tmp_path / "out", QUIET)
+    assert "Failed to load signer" in str(caught.value)
+    assert ".java:" not in str(caught.value)
+    with pytest.raises(UserError, match="none: no such file; a PKCS12 key"):
+        export_android(settings(key="none"), parrot, {}, tmp_path / "out", QUIET)
     assert [path.name for path in tmp_path.iterdir()] == ["key.p12"]
+
+
+@needs_tools
+def test_a_key_is_found_from_where_the_command_is_given(out, parrot, tmp_path, monkeypatch):
+    shutil.copyfile(out.parent / "data" / "dotori" / "android-debug.p12", tmp_path / "key.p12")
+    monkeypatch.chdir(tmp_path)
+    export_android(settings(key="key.p12"), parrot, {}, tmp_path / "out", QUIET)
+    assert (tmp_path / "out" / "dotori.apk").is_file()
 
 
 @needs_tools

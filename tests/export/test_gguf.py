@@ -66,3 +66,12 @@ def test_a_broken_model_leaves_nothing(model, tmp_path):
     with pytest.raises(UserError):
         export_gguf(ExportSettings(type="F16"), model, tmp_path / "out", RunLog(None, quiet=True))
     assert not (tmp_path / "out").exists()
+
+
+def test_the_model_it_is_made_from_is_never_replaced(model, tmp_path):
+    with pytest.raises(UserError, match=r"model: holds .*choose another --out"):
+        export_gguf(ExportSettings(type="F16"), model, model, RunLog(None, quiet=True))
+    assert (model / "model.safetensors").is_file()
+    for file_type in ("F16", "Q8_0"):
+        export_gguf(ExportSettings(type=file_type), model, tmp_path / "out", RunLog(None, quiet=True))
+    assert (tmp_path / "out" / "model-Q8_0.gguf").is_file()

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import re
+import shutil
 import tarfile
 from dataclasses import replace
 
@@ -145,6 +146,18 @@ def test_a_folder_that_cannot_be_finished_is_not_there(app, parrot, tmp_path, mo
     with pytest.raises(ProofError, match="web shell"):
         export_web(WebSettings(), parrot, {}, tmp_path / "out", QUIET)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_older_app_is_replaced_and_nothing_else(parrot, tmp_path):
+    out = tmp_path / "out"
+    for name in ("one", "two"):
+        export_web(WebSettings(name=name), parrot, {}, out, QUIET)
+    assert config_of(out)["name"] == "two"
+    model = tmp_path / "model"
+    shutil.copytree(parrot, model)
+    with pytest.raises(UserError, match=r"model: holds .*choose another --out"):
+        export_web(WebSettings(), model, {}, model, QUIET)
+    assert (model / "model-Q8_0.gguf").read_bytes() == (parrot / "model-Q8_0.gguf").read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,28 @@ def test_a_verb_reaches_nothing(words: str, micro_run: Path, tmp_path: Path):
     assert caught == []
 
 
+@pytest.mark.parametrize(
+    ("words", "missing"),
+    [
+        ("export web {run}/export-q4_0 --out made", "npm pack"),
+        ("export android {run}/export-q4_0 --out made", "npm pack|apt-get install"),
+        ("export executorch {run}/sft --type fp32 --out made", "not installed"),
+        ("export onnx {run}/sft --type fp32 --out made", "not installed"),
+    ],
+)
+def test_an_export_for_other_engines_reaches_nothing(words: str, missing: str, micro_run: Path, tmp_path: Path):
+    """Done where its packages are here; else one line tells how to get them, and nothing tries to."""
+    done, caught = watched([*DOTORI, *(word.format(run=micro_run) for word in words.split())], tmp_path)
+    if "android" in words:
+        # Java and `ls` ask this daemon for the user's name; a host's would be sought in resolv.conf as well.
+        caught = [line for line in caught if "/nscd/socket" not in line]
+    assert caught == []
+    assert (tmp_path / "made" / "lineage.json").is_file() == (done.returncode == 0)
+    if done.returncode:
+        assert (done.returncode, done.stderr.count("\n")) == (65, 1), done.stderr
+        assert re.search(missing, done.stderr)
+
+
 SESSION = """
 import json, socket, subprocess, sys, urllib.request
 with socket.create_server(("127.0.0.1", 0)) as free:

@@ -58,8 +58,9 @@ def test_threads_and_memory(folder: Path):
         open_model(folder, memory=1000)
     with pytest.raises(UserError, match="size: 'much'"):
         open_model(folder, memory="much")
-    with pytest.raises(UserError, match="threads: 0"):
-        open_model(folder, threads=0)
+    for threads in (0, 1025):
+        with pytest.raises(UserError, match=f"threads: {threads}; 1 to 1024"):
+            open_model(folder, threads=threads)
 
 
 def test_paths_without_one_model_are_named(folder: Path, export: Path, tmp_path: Path):

@@ -1,11 +1,14 @@
 """A server on a loopback port with a small random model, whose answers hold every kind of hostile byte."""
 
+import re
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import openai
 import pytest
 
 from dotori.checkpoint.gguf import write_gguf
@@ -115,3 +118,31 @@ def locked(start) -> Iterator[Running]:
     """A server that asks for a key."""
     with start(key=KEY) as running:
         yield running
+
+
+@pytest.fixture
+def launched(model_file, tmp_path):
+    """launched(*words) -> a `dotori serve` process and the address it prints."""
+    with ExitStack() as stack:
+
+        def begin(*words: str) -> tuple[subprocess.Popen, str]:
+            command = [sys.executable, "-m", "dotori.cli.main", "serve", str(model_file), "--threads", "1", *words]
+            process = stack.enter_context(
+                subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+            )
+            stack.callback(process.kill)
+            line = process.stderr.readline()
+            found = re.match(r"(http://\S+)", line)
+            assert found, line + process.stderr.read()
+            return process, found[1]
+
+        yield begin
+
+
+@pytest.fixture
+def client_at():
+    """client_at(address, key) -> an official client, closed at the end."""
+    with ExitStack() as stack:
+        yield lambda address, key="none": stack.enter_context(
+            openai.OpenAI(base_url=f"{address}/v1", api_key=key, max_retries=0)
+        )

@@ -2,12 +2,9 @@
 
 import json
 import os
-import re
 import signal
 import socket
 import struct
-import subprocess
-import sys
 import threading
 import time
 from contextlib import ExitStack, suppress
@@ -202,34 +199,6 @@ def test_draining(start):
         assert b'data: {"error":{"message":"server: the server is closing' in end
 
 
-@pytest.fixture
-def launched(model_file, tmp_path):
-    """launched(*words) -> a `dotori serve` process and the address it prints."""
-    with ExitStack() as stack:
-
-        def begin(*words: str) -> tuple[subprocess.Popen, str]:
-            command = [sys.executable, "-m", "dotori.cli.main", "serve", str(model_file), "--threads", "1", *words]
-            process = stack.enter_context(
-                subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
-            )
-            stack.callback(process.kill)
-            line = process.stderr.readline()
-            found = re.match(r"(http://\S+)", line)
-            assert found, line + process.stderr.read()
-            return process, found[1]
-
-        yield begin
-
-
-@pytest.fixture
-def client_at():
-    """client_at(address, key) -> an official client, closed at the end."""
-    with ExitStack() as stack:
-        yield lambda address, key="none": stack.enter_context(
-            openai.OpenAI(base_url=f"{address}/v1", api_key=key, max_retries=0)
-        )
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_end_it_in_order(launched, client_at, number):
     process, address = launched("--port", "0")
@@ -243,6 +212,22 @@ def test_signals_end_it_in_order(launched, client_at, number):
     assert ends == ["length"] * 4
     assert process.wait(30) == 0
     assert process.stderr.read() == ""
+
+
+def test_a_second_signal_ends_it_at_once_and_quietly(launched, client_at):
+    process, address = launched("--port", "0")
+    asked = {"model": "acorn", "prompt": "a", "extra_body": {"ignore_eos": True}, "stream": True}
+    streams = [client_at(address).completions.create(max_tokens=4000, **asked) for _ in range(4)]
+    for stream in streams:
+        next(stream)
+    process.send_signal(signal.SIGINT)
+    with suppress(openai.APIError):  # readiness is gone once the first signal is seen
+        client_at(address).models.list()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 0
+    assert process.stderr.read() == ""
+    for stream in streams:
+        stream.close()
 
 
 def test_a_killed_server_starts_again_on_its_port(launched, client_at):
@@ -260,8 +245,20 @@ def test_ports_and_hosts(server, model_file, capsys, monkeypatch, tmp_path):
     assert main([*words, "--port", str(server.port)]) == 65
     assert "choose another with --port" in capsys.readouterr().err
     for port in (-1, 65536, 10**9):
-        with pytest.raises(UserError, match="port"):
+        with pytest.raises(UserError, match=rf"^port: {port}; 0 to 65535, 0 takes a free one; choose another"):
             listening_socket("127.0.0.1", port)
+    for flag, value, rule in [
+        ("--slots", 0, "1 to 256"),
+        ("--slots", 257, "1 to 256"),
+        ("--queue", 0, "1 to 65536"),
+        ("--queue", 10**9, "1 to 65536"),
+        ("--threads", 1025, "1 to 1024"),
+        ("--allow-host", "https://acorn.local", "a name as it stands in an address"),
+        ("--allow-host", "a b", "a name as it stands in an address"),
+        ("--allow-host", "도토리.한국", "a name as it stands in an address"),
+    ]:
+        assert main([*words[:2], flag, str(value), "--port", "0"]) == 65
+        assert rule in capsys.readouterr().err
     with pytest.raises(UserError, match="host"):
         listening_socket("203.0.113.7", 0)
     for host in ("0.0.0.0", "::", "192.168.0.1"):

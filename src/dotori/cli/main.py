@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from difflib import get_close_matches
+from functools import partial
 from importlib import import_module
+from typing import NoReturn
 
 from dotori.errors import UserError
 
@@ -94,11 +97,28 @@ def _dispatch(words: list[str]) -> int:
         allow_abbrev=False,
     )
     code.arguments(parser)
+    parser.error = partial(_refuse, verb)  # type: ignore[method-assign]
     try:
-        options = parser.parse_intermixed_args(rest)
-    except SystemExit as stop:
+        options, left = parser.parse_known_intermixed_args(rest)
+    except SystemExit as stop:  # --help
         return int(stop.code or 0)
+    if left and left[0].startswith("--"):
+        word, flags = left[0].partition("=")[0], re.findall(r"--[\w-]+", parser.format_usage())
+        return _usage(f"dotori {verb}: {word}: no such argument", word, flags)
+    if left:
+        _refuse(verb, f"{left[0]!r}: one word too many")
     return code.run(options) or 0
+
+
+class _Usage(UserError):
+    """A wrong flag."""
+
+    exit_code = 2
+
+
+def _refuse(verb: str, message: str) -> NoReturn:
+    """In the place of argparse's own error, which puts the whole usage before it."""
+    raise _Usage(f"dotori {verb}: {message}; `dotori {verb} --help` shows what it takes")
 
 
 def _help() -> str:

@@ -25,6 +25,7 @@ def add_arguments(parser: ArgumentParser, inputs: tuple[str, ...]) -> None:
 
 def run_stage(options: Namespace, kind: str, inputs: tuple[str, ...]) -> int:
     """Makes the folder of the one table of `kind`."""
+    from dotori.files import check_place
     from dotori.recipe.plan import plan_lines, plan_recipe
     from dotori.recipe.run import run_table
     from dotori.recipe.schema import read_recipe
@@ -36,6 +37,7 @@ def run_stage(options: Namespace, kind: str, inputs: tuple[str, ...]) -> int:
         plan = plan_recipe(recipe, options.out.absolute().parent, only=table.name)
         print_json(plan.json()) if options.json else print("\n".join(plan_lines(plan)))
         return 0
+    check_place(options.out)
     given = {name: [getattr(options, name)] for name in inputs if getattr(options, name) is not None}
     with RunLog() as log:
         run_table(recipe, table, given, options.out, log, options.stop_after)

@@ -36,7 +36,7 @@ def arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """Serves until a signal."""
     from dotori.export.web import find_page
-    from dotori.serve.lifecycle import checked_host, is_loopback, listening_socket, run_server
+    from dotori.serve.lifecycle import check_host_name, checked_host, is_loopback, listening_socket, run_server
     from dotori.serve.limits import Limits
     from dotori.serve.models import Catalog
     from dotori.serve.page import read_page
@@ -50,9 +50,11 @@ def run(options: Namespace) -> int:
             file=sys.stderr,
         )
         return EXIT_NO_KEY
-    for name, value in (("slots", options.slots), ("queue", options.queue)):
-        if value < 1:
-            raise UserError(f"{name}: {value}; at least 1; correct it")
+    for name, value, most in (("slots", options.slots, 256), ("queue", options.queue, 65536)):
+        if not 1 <= value <= most:
+            raise UserError(f"{name}: {value}; 1 to {most}; correct --{name}")
+    for name in options.allow_host:
+        check_host_name(name)
     place = f"[{host}]" if ":" in host else host
 
     def ready() -> None:

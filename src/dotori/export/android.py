@@ -27,7 +27,7 @@ from dotori.config import settings
 from dotori.errors import ProofError, UserError
 from dotori.export.web import WebSettings, app_lineage, app_proofs, model_file, sizes, write_app
 from dotori.export.web_card import proof_table, title
-from dotori.files import atomic_folder, disk_errors
+from dotori.files import atomic_folder, check_place, disk_errors
 from dotori.runlog import RunLog
 
 UNTESTED = "untested on hardware: nobody has run this app on a phone yet"
@@ -78,12 +78,15 @@ def export_android(
     Raises UserError for missing tools and models that cannot be exported, ProofError when the APK is not what it
     is meant to be.
     """
+    check_place(out, ("dotori.apk",))
     if missing := missing_tools():
         raise UserError(
             f"tools: {', '.join(missing)} not found; an APK is made with them; apt-get install {' '.join(missing)}"
         )
     if not re.fullmatch(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+", s.package):
         raise UserError(f"package: {s.package!r}; small letters, digits and at least one dot; write org.example.app")
+    if s.key and not Path(s.key).is_file():
+        raise UserError(f"{s.key}: no such file; a PKCS12 key is needed; check --key, or leave it out for a debug key")
     source = model_file(model)
     with atomic_folder(out) as folder, TemporaryDirectory(dir=folder.parent, prefix=".apk-") as scratch:
         work = Path(scratch)
@@ -146,7 +149,7 @@ def _build(s: AndroidSettings, config: Mapping[str, Any], work: Path, apk: Path)
     _run(work, "aapt", "package", "-f", *stored, *parts, "-F", "plain.apk")
     _run(work, "aapt", "add", "plain.apk", "classes.dex")
     _run(work, "zipalign", "-f", "-p", "4", "plain.apk", "aligned.apk")
-    key = Path(s.key) if s.key else _debug_key()
+    key = Path(s.key).absolute() if s.key else _debug_key()  # tools run elsewhere
     signing = ["--ks", str(key), "--ks-pass", f"pass:{_PASSWORD}", "--v4-signing-enabled", "false"]
     _run(work, "apksigner", "sign", *signing, "--out", "signed.apk", "aligned.apk")
     shutil.move(work / "signed.apk", apk)
@@ -200,7 +203,9 @@ def _run(folder: Path, tool: str, *arguments: str) -> str:
     except subprocess.TimeoutExpired:
         raise ProofError(f"{tool}: no end after {_SECONDS} s; try again with less else running") from None
     if done.returncode:
-        words = " ".join((done.stderr or done.stdout).split())[-400:]
+        # A stack of Java calls says nothing to people.
+        lines = [line for line in (done.stderr or done.stdout).splitlines() if not line.lstrip().startswith("at ")]
+        words = " ".join(" ".join(lines).split())[-400:]
         raise ProofError(f"{tool} {arguments[0]}: exit code {done.returncode}: {words}; nothing was written")
     return done.stdout
 

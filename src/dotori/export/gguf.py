@@ -29,7 +29,7 @@ from dotori.checkpoint.lineage import (
 )
 from dotori.config import settings
 from dotori.data.build import STORY_VOCABULARY
-from dotori.files import atomic_folder, sha256_json
+from dotori.files import atomic_folder, check_place, sha256_json
 from dotori.model.count import parameters
 from dotori.model.transformer import Transformer
 from dotori.runlog import RunLog
@@ -55,6 +55,7 @@ class ExportSettings:
 
 def export_gguf(s: ExportSettings, model: Path, out: Path, log: RunLog) -> None:
     """Writes the export folder `out` of the model folder `model`; raises ProofError when the file is not the model."""
+    check_place(out, ("model-*.gguf",))
     source, config = read_model(model)
     tokenizer = load_tokenizer(model)
     parent = read_lineage(model) if (model / FILE).is_file() else None

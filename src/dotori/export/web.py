@@ -29,7 +29,7 @@ from dotori.config import settings
 from dotori.errors import UserError
 from dotori.export.npm import PACKAGES, read_members
 from dotori.export.web_card import web_card
-from dotori.files import atomic_folder, sha256_file, sha256_json, to_json
+from dotori.files import atomic_folder, check_place, sha256_file, sha256_json, to_json
 from dotori.runlog import RunLog
 from dotori.runtime.open import find_gguf
 from dotori.tokenizer.chat import CHATML, Message, encode_chat
@@ -71,6 +71,7 @@ def export_web(s: WebSettings, model: Path, packages: Mapping[str, Path], out: P
     `packages` is what `find_packages` found. Raises UserError for a model that cannot be exported, ProofError when the
     parts are not the file, the spelling is not the template's or the shell is too large.
     """
+    check_place(out, ("sw.js",))
     source = model_file(model)
     with atomic_folder(out) as folder:
         config = write_app(s, source, packages, folder, bundled=False)

@@ -14,6 +14,8 @@ from dotori.runtime.session import Session
 if TYPE_CHECKING:
     from dotori.runtime.torch_session import TorchSession
 
+_MOST_THREADS = 1024
+
 
 def open_model(
     path: str | Path, threads: int | None = None, memory: int | str | None = None, context: int | None = None
@@ -45,8 +47,8 @@ def open_gguf(
 
 
 def _check_threads(threads: int | None) -> None:
-    if threads is not None and threads < 1:
-        raise UserError(f"threads: {threads}; at least 1; leave it out to use all cores")
+    if threads is not None and not 1 <= threads <= _MOST_THREADS:
+        raise UserError(f"threads: {threads}; 1 to {_MOST_THREADS}; leave it out to use all cores")
 
 
 def find_gguf(path: Path) -> Path | None:

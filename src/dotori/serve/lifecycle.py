@@ -10,6 +10,8 @@ import asyncio
 import contextlib
 import errno
 import ipaddress
+import logging
+import re
 import resource
 import signal
 import socket
@@ -27,6 +29,7 @@ from dotori.serve.service import Service
 
 # Files that are open anyway: the standard streams, models, wake-up pipes, workers.
 _OTHER_FILES = 128
+_HOST_NAME = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 
 def is_loopback(host: str) -> bool:
@@ -44,8 +47,18 @@ def checked_host(host: str) -> str:
         raise UserError(f"host: {host!r}; an IP address of this machine, or localhost; give one") from None
 
 
+def check_host_name(name: str) -> None:
+    """Raises UserError for what no Host header can be: an address with http://, blanks, letters beyond ASCII."""
+    if not _HOST_NAME.fullmatch(name):
+        raise UserError(
+            f"allow-host: {name!r}; a name as it stands in an address between // and the next /; write acorn.local"
+        )
+
+
 def listening_socket(host: str, port: int) -> socket.socket:
     """A socket that listens on `host`, an address. Raises UserError when the port is taken or not ours to take."""
+    if not 0 <= port <= 65535:
+        raise UserError(f"port: {port}; 0 to 65535, 0 takes a free one; choose another with --port")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # With the protocol named, asyncio sends each event of a stream at once (TCP_NODELAY).
     plug = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -53,13 +66,15 @@ def listening_socket(host: str, port: int) -> socket.socket:
         plug.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         plug.bind((host, port))
         plug.listen(1024)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         plug.close()
-        reason = getattr(error, "strerror", None) or str(error)
-        rule = "one server at a time can have it" if getattr(error, "errno", 0) == errno.EADDRINUSE else "1 to 65535"
-        if getattr(error, "errno", 0) == errno.EADDRNOTAVAIL:
-            raise UserError(f"host: {host}; {reason}; an address of this machine is needed; give another") from None
-        raise UserError(f"port: {port} on {host}: {reason}; {rule}; choose another with --port") from None
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise UserError(
+                f"host: {host}: {error.strerror}; an address of this machine is needed; give another"
+            ) from None
+        taken = error.errno == errno.EADDRINUSE
+        rule = "one server at a time can have it" if taken else "it must be yours to take"
+        raise UserError(f"port: {port} on {host}: {error.strerror}; {rule}; choose another with --port") from None
     return plug
 
 
@@ -145,6 +160,8 @@ class _Stop:
             self._service.is_draining = True
             self._task = asyncio.get_running_loop().create_task(self._drain())
         else:
+            # Requests that are cut off on purpose are nothing to report.
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL + 1)
             self.server.force_exit = self.server.should_exit = True
 
     async def _drain(self) -> None:
