@@ -22,7 +22,7 @@ def test_streams_and_tells_its_speed(open_page, standin):
     assert re.search(r"4 토큰 · [\d.]+ 토큰/초 · 첫 토큰 \d+ ms", page.locator(".figures").inner_text())
     assert re.fullmatch(r"문맥 \d+ / 2048", page.locator("#context").inner_text())
     assert standin.asked[0]["stream"] is True
-    assert standin.asked[0]["temperature"] == 0.7
+    assert standin.asked[0]["temperature"] == 0.3
     assert "답이 끝났습니다." in page.locator("#announcer").inner_text()
 
 

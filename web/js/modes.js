@@ -19,7 +19,7 @@ const TINY = 1024;
 
 /** @type {Record<import('./shapes.js').ModeName, Mode>} */
 export const MODES = {
-  assistant: { icon: 'chat', history: true, temperature: 0.7, choices: [], cautious: true },
+  assistant: { icon: 'chat', history: true, temperature: 0.3, choices: [], cautious: true },
   translate: {
     icon: 'translate',
     history: false,
@@ -27,7 +27,7 @@ export const MODES = {
     choices: ['auto', 'to-en', 'to-ko'],
     cautious: false,
   },
-  tutor: { icon: 'tutor', history: true, temperature: 0.5, choices: ['explain', 'quiz', 'check'], cautious: true },
+  tutor: { icon: 'tutor', history: true, temperature: 0.3, choices: ['explain', 'quiz', 'check'], cautious: true },
   write: {
     icon: 'pen',
     history: false,

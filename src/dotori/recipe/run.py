@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dotori.errors import Interrupted, UserError
-from dotori.files import atomic_write
+from dotori.files import atomic_write, check_place
 from dotori.recipe.plan import check
 from dotori.recipe.records import Record, Records
 from dotori.recipe.schema import Recipe, Table, to_toml
@@ -44,6 +44,8 @@ def run_recipe(
     """
     end = math.inf if stop_after is None else time.monotonic() + stop_after
     check(recipe, folder)
+    if (folder / "recipe.toml").exists() and not (folder / "lock").exists():
+        raise UserError(f"{folder}: holds a recipe.toml that no run has written; choose another --out or move it")
     with locked(folder):
         if restart:
             for table in _from(recipe, restart):
@@ -143,7 +145,8 @@ def _previous(out: Path) -> Path:
 
 
 def _set_aside(out: Path) -> None:
-    """Keeps an outdated folder until the new one is made."""
+    """Keeps an outdated folder until the new one is made; raises UserError for one that is not ours."""
+    check_place(out)
     if out.exists():
         shutil.rmtree(_previous(out), ignore_errors=True)
         os.rename(out, _previous(out))
@@ -190,6 +193,7 @@ def input_folders(table: Table, folder: Path) -> dict[str, list[Path]]:
 
 def _remove(folder: Path, name: str) -> None:
     """Removes a stage's folder, its log and whatever an unfinished run of it left beside."""
+    check_place(folder / name)
     for path in (folder / name, _partial(folder / name), _previous(folder / name)):
         if path.is_dir():
             shutil.rmtree(path)
