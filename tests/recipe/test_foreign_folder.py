@@ -22,12 +22,12 @@ def test_a_folder_of_someone_elses_is_never_replaced(micro_recipe: Path, tmp_pat
 
 def test_neither_is_a_recipe_of_theirs_nor_a_folder_on_restart(micro_recipe: Path, tmp_path: Path):
     (tmp_path / "recipe.toml").write_text("# mine")
-    with pytest.raises(UserError, match="holds a recipe.toml that no run has written"), RunLog(quiet=True) as log:
+    with pytest.raises(UserError, match=r"holds a recipe\.toml that no run has written"), RunLog(quiet=True) as log:
         run_recipe(read_recipe(micro_recipe), tmp_path, log)
     assert (tmp_path / "recipe.toml").read_text() == "# mine"
     (tmp_path / "recipe.toml").unlink()
     (tmp_path / "sft").mkdir()
     (tmp_path / "sft" / "thesis.txt").write_text("years of work")
-    with pytest.raises(UserError, match="sft: holds thesis.txt"), RunLog(quiet=True) as log:
+    with pytest.raises(UserError, match=r"sft: holds thesis\.txt"), RunLog(quiet=True) as log:
         run_recipe(read_recipe(micro_recipe), tmp_path, log, restart="all")
     assert (tmp_path / "sft" / "thesis.txt").read_text() == "years of work"

@@ -25,6 +25,8 @@ def arguments(parser: ArgumentParser) -> None:
     add_out(parser)
     words = "wall time of all chapters (default 60m; a chapter alone gets 20m at most)"
     parser.add_argument("--budget", type=duration, metavar="TIME", help=words)
+    words = "measure the machine and print what each chapter would do; train nothing"
+    parser.add_argument("--dry-run", action="store_true", help=words)
     add_set(parser)
     add_json(parser)
 
@@ -35,7 +37,7 @@ def run(options: Namespace) -> int:
     from dotori.train.stop import stop_requests
     from dotori.tunnel.ground import read_chapter
     from dotori.tunnel.settings import CHAPTERS
-    from dotori.tunnel.tunnel import chapters_of, run_tunnel
+    from dotori.tunnel.tunnel import chapters_of, plan_tunnel, run_tunnel
 
     chapter, source = chapters_of(options.words)
     own = [word for word in options.assignments if word.startswith("tunnel.")]
@@ -44,6 +46,8 @@ def run(options: Namespace) -> int:
         try:
             train, data = _prepared(source, others, options.out, log)
             settings = _settings(train, own, options.budget)
+            if options.dry_run:
+                return _show(plan_tunnel(settings, data, options.out, chapter, log), options.json)
             with stop_requests(None) as stop:
                 page = run_tunnel(settings, data, options.out, chapter, log, stop, source or "SOURCE")
         except Interrupted as stop:
@@ -55,6 +59,16 @@ def run(options: Namespace) -> int:
         print_json({name: read_chapter(options.out, name) for name in CHAPTERS} | {"page": str(page)})
     else:
         print(f"{page}: the page of what was found", file=sys.stderr)
+    return 0
+
+
+def _show(plan: dict[str, dict[str, float]], as_json: bool) -> int:
+    if as_json:
+        print_json(plan)
+        return 0
+    for name, row in plan.items():
+        longest = f", longest run {row['tokens'] / 1e6:.2f} M tokens" if "tokens" in row else ""
+        print(f"{name:10} {row['minutes']:5.1f} minutes{longest}")
     return 0
 
 

@@ -108,11 +108,14 @@ class Loader:
     ) -> None:
         self.dataset, self.context = dataset, context
         self.manifest = read_manifest(dataset)
-        self._domains: list[_TextRows | _ChatRows] = []
+        self._domains: list[_TextRows | _ChatRows | None] = []
         for name, entry in self.manifest["domains"].items():
+            # Packing conversations takes a while: not where no phase draws from them.
+            is_drawn = not phases or any(phase.weights.get(name) for phase in phases)
             kind = _ChatRows if entry["format"] == "chat" else _TextRows
-            self._domains.append(kind(_stream(dataset, self.manifest, name, split), context))
-        sizes = {name: rows.size for name, rows in zip(self.manifest["domains"], self._domains, strict=True)}
+            self._domains.append(kind(_stream(dataset, self.manifest, name, split), context) if is_drawn else None)
+        named = zip(self.manifest["domains"], self._domains, strict=True)
+        sizes = {name: 0 if rows is None else rows.size for name, rows in named}
         if not any(sizes.values()):
             raise UserError(f"{dataset}: no domain fills one row of {context} tokens; lower context or add text")
         self.mixture = Mixture(seed, sizes, phases)
@@ -121,14 +124,16 @@ class Loader:
     def cut(self) -> dict[str, int]:
         """Conversations longer than a row, cut, by domain."""
         names = self.manifest["domains"]
-        return {name: rows.cut for name, rows in zip(names, self._domains, strict=True) if rows.cut}
+        return {name: rows.cut for name, rows in zip(names, self._domains, strict=True) if rows and rows.cut}
 
     def rows(self, first_sample: int, count: int) -> Batch:
         """Samples first_sample .. first_sample+count-1."""
         rows = []
         for sample in range(first_sample, first_sample + count):
             place = self.mixture.locate(sample)
-            rows.append(self._domains[place.domain].row(place.row, self.mixture.phases[place.phase].loss_on))
+            domain = self._domains[place.domain]
+            assert domain is not None, "the mixture draws only from domains with weight"
+            rows.append(domain.row(place.row, self.mixture.phases[place.phase].loss_on))
         ids, targets, documents = (np.stack(part) for part in zip(*rows, strict=True))
         return Batch(ids, targets, documents)
 

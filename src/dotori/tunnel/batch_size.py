@@ -27,7 +27,7 @@ _LOSSES = 5
 
 def batch_size(ground: Ground) -> dict[str, Any]:
     """Runs the batch sizes and returns the chapter."""
-    tokens = ground.most_tokens("batch", lambda n: _cost(ground, n), LEAST_TOKENS, MOST_TOKENS)
+    tokens = length(ground)
     runs = _runs(ground, tokens)
     jobs = [job for branches in runs.values() for job in branches.values()]
     results = ground.queue.run(jobs, "batch sizes")
@@ -50,6 +50,11 @@ def batch_size(ground: Ground) -> dict[str, Any]:
         "chosen_batch_tokens": _chosen(ground, minima),
     }
     return ground.save("batch", chapter, jobs, results)
+
+
+def length(ground: Ground) -> int:
+    """Tokens of the longest run of each batch size within the chapter's time."""
+    return ground.most_tokens("batch", lambda n: _cost(ground, n), LEAST_TOKENS, MOST_TOKENS)
 
 
 def _runs(ground: Ground, tokens: int) -> dict[tuple[int, int], dict[int, Job]]:

@@ -49,6 +49,11 @@ def ladder(ground: Ground) -> dict[str, Any]:
     return ground.save("ladder", chapter, jobs, results)
 
 
+def length(ground: Ground) -> int:
+    """Tokens of the held-out run within the chapter's time."""
+    return held_out_tokens(ground, _largest_flops(ground))
+
+
 def rungs(ground: Ground, largest: float) -> list[tuple[int, int, Job]]:
     """(heads, tokens, run): every size at `_POINTS` of the tokens that `largest` FLOPs give it."""
     found = []

@@ -33,7 +33,7 @@ _CHAT_SHARE, _TUNING = 0.25, 0.2
 
 def schedules(ground: Ground) -> dict[str, Any]:
     """Runs all schedules and returns the chapter."""
-    longest = ground.most_tokens("schedules", lambda n: ground.cost(_all(_plan(ground, n))), LEAST_TOKENS, MOST_TOKENS)
+    longest = length(ground)
     plan = _plan(ground, longest)
     first = [job for group in ("wsd", "shares", "forms", "seeds", "tuning") for job in plan[group].values()]
     results = ground.queue.run(first, "schedules")
@@ -41,6 +41,11 @@ def schedules(ground: Ground) -> dict[str, Any]:
     plan["cosine"] = _cosines(ground, longest, step)
     results |= ground.queue.run([*plan["cosine"].values(), *plan["mixing"].values()], "schedules: cosine and mixtures")
     return ground.save("schedules", _chapter(ground, plan, results, step), _all(plan), results)
+
+
+def length(ground: Ground) -> int:
+    """Tokens of the longest run within the chapter's time."""
+    return ground.most_tokens("schedules", lambda n: ground.cost(_all(_plan(ground, n))), LEAST_TOKENS, MOST_TOKENS)
 
 
 def lengths(ground: Ground, longest: int) -> list[int]:

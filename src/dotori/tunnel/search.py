@@ -42,10 +42,7 @@ def search(ground: Ground) -> dict[str, Any]:
     optuna = _optuna()
     s = ground.s
     ranges = RANGES | ({"matrix_lr": (2e-3, 2e-1)} if s.train.optimizer == "muon" else {})
-    count = s.search_trials + 2 * _CONFIRMING
-    tokens = ground.most_tokens(
-        "search", lambda n: count * ground.cost([_job(ground, {}, n, 0)]), LEAST_TOKENS, MOST_TOKENS
-    )
+    tokens = length(ground)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=s.train.seed, n_startup_trials=_FIRST_TRIALS))
     space = {name: optuna.distributions.FloatDistribution(*span, log=True) for name, span in ranges.items()}
     default = _default(ground, ranges)
@@ -75,6 +72,14 @@ def search(ground: Ground) -> dict[str, Any]:
     chapter["chosen"] = best.params if confirmed["is_better"] else default
     results |= {trial.job.id: trial.result for trial in trials if trial.result}
     return ground.save("search", chapter, [*jobs, *(trial.job for trial in trials)], results)
+
+
+def length(ground: Ground) -> int:
+    """Tokens of each trial within the chapter's time."""
+    count = ground.s.search_trials + 2 * _CONFIRMING
+    return ground.most_tokens(
+        "search", lambda n: count * ground.cost([_job(ground, {}, n, 0)]), LEAST_TOKENS, MOST_TOKENS
+    )
 
 
 def _optuna() -> ModuleType:

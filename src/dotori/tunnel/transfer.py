@@ -25,6 +25,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 _NARROW = "mup, embedding lr / r"
 LEAST_TOKENS, MOST_TOKENS = 60_000, 4_000_000
+_VALIDATION_BYTES = 50_000
 _FIRST = (-2.0, 0.0, 2.0)
 _RATES_A_BOWL = 5
 _WAVES = 8
@@ -36,7 +37,7 @@ Rates = dict[float, list[float | None]]
 
 def transfer(ground: Ground) -> dict[str, Any]:
     """Runs the bowls and returns the chapter."""
-    tokens = ground.most_tokens("transfer", lambda n: _cost(ground, n), LEAST_TOKENS, MOST_TOKENS)
+    tokens = length(ground)
     ground.log.say(f"transfer: {len(ground.s.bowl_heads)} widths, {tokens / 1e6:.2f} M tokens a run")
     bowls = {(name, heads): set(_FIRST) for name in VARIANTS for heads in _heads(ground, name)}
     results: dict[str, Result] = {}
@@ -54,13 +55,32 @@ def transfer(ground: Ground) -> dict[str, Any]:
     return ground.save("transfer", _chapter(ground, bowls, jobs, results, tokens), list(jobs.values()), results)
 
 
+def length(ground: Ground) -> int:
+    """Tokens of each run within the chapter's time."""
+    return ground.most_tokens("transfer", lambda n: _cost(ground, n), LEAST_TOKENS, MOST_TOKENS)
+
+
 def rate_of(ground: Ground, name: str, step: float) -> float:
     """The rate that a bowl's axis shows: Muon's for matrices, else lr; `step` counts factors of 2 from the base."""
-    return _base(ground, "matrix_lr" if VARIANTS[name]["optimizer"] == "muon" else "lr") * 2**step
+    return _base(ground, "matrix_lr" if VARIANTS[name]["optimizer"] == "muon" else "lr", name) * 2**step
 
 
-def _base(ground: Ground, rate: str) -> float:
-    return ground.tuned.get(rate, getattr(ground.s.train, rate))
+def _base(ground: Ground, rate: str, name: str) -> float:
+    tuned = {} if _is_foreign(ground, name) else ground.tuned
+    return tuned.get(rate, getattr(ground.s.train, rate))
+
+
+def _is_foreign(ground: Ground, name: str) -> bool:
+    """Whether a variant trains with another optimizer than the base run: what the search found is not for it."""
+    return VARIANTS[name]["optimizer"] != ground.s.train.optimizer
+
+
+def _own_constants(ground: Ground, name: str) -> dict[str, float]:
+    """The recipe's own constants for a foreign variant, in place of the search's."""
+    model = ground.s.train.model
+    if model is None or not _is_foreign(ground, name):
+        return {}
+    return {constant: getattr(model, constant) for constant in ("scale_emb", "scale_depth", "init_std")}
 
 
 def _seeds(ground: Ground, name: str) -> int:
@@ -78,12 +98,12 @@ def own_variant(ground: Ground) -> str:
 
 
 def _job(ground: Ground, name: str, heads: int, step: float, seed: int, tokens: int) -> Job:
-    changed = dict(VARIANTS[name])
-    rates = {rate: _base(ground, rate) * 2**step for rate in ("lr", "matrix_lr")}
+    changed = VARIANTS[name] | _own_constants(ground, name)
+    rates = {rate: _base(ground, rate, name) * 2**step for rate in ("lr", "matrix_lr")}
     if changed.get("independent_weight_decay"):
         batch = ground.tuned.get("batch_tokens", ground.s.train.batch_tokens)
         changed["weight_decay"] = round((1 - _INDEPENDENT_SHARE) / max(1, tokens // batch), 6)
-    given = changed | rates | {"seed": ground.s.train.seed + seed}
+    given = changed | rates | {"seed": ground.s.train.seed + seed, "validation_bytes": _VALIDATION_BYTES}
     settings = ground.settings(heads, ground.s.bowl_layers, tokens, given)
     width = heads * ground.s.unit
     return ground.job(settings, f"{name}, width {width}, rate {rate_of(ground, name, step):.2g}, seed {seed}")
@@ -180,7 +200,7 @@ def _chosen(ground: Ground, variant: dict[str, Any]) -> dict[str, float] | None:
         return None
     optima = [log2(rate) for rate in list(variant["optimum"].values())[-2:]]
     shift = sum(optima) / len(optima) - log2(rate_of(ground, own_variant(ground), 0.0))
-    return {rate: _base(ground, rate) * 2**shift for rate in ("lr", "matrix_lr")}
+    return {rate: _base(ground, rate, own_variant(ground)) * 2**shift for rate in ("lr", "matrix_lr")}
 
 
 def seed_noise(groups: Iterable[list[float | None]]) -> float:

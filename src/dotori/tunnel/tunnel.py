@@ -18,25 +18,29 @@ from dotori.runlog import RunLog
 from dotori.train.identity import settings_json
 from dotori.train.lock import locked
 from dotori.train.settings import TrainSettings
-from dotori.tunnel.batch_size import batch_size
+from dotori.tunnel import batch_size, ladder, schedules, search, transfer
 from dotori.tunnel.coordinate_check import coordinate_check
 from dotori.tunnel.ground import Ground, read_chapter
 from dotori.tunnel.job import Job
-from dotori.tunnel.ladder import held_out_job, ladder, score_held_out
+from dotori.tunnel.ladder import held_out_job, score_held_out
 from dotori.tunnel.page import write_page
 from dotori.tunnel.queue import Queue, open_queue
-from dotori.tunnel.schedules import schedules
-from dotori.tunnel.search import search
 from dotori.tunnel.settings import CHAPTERS, TunnelSettings, shape
-from dotori.tunnel.transfer import transfer
 
 _RUN = {
     "check": coordinate_check,
-    "search": search,
-    "transfer": transfer,
-    "ladder": ladder,
-    "batch": batch_size,
-    "schedules": schedules,
+    "search": search.search,
+    "transfer": transfer.transfer,
+    "ladder": ladder.ladder,
+    "batch": batch_size.batch_size,
+    "schedules": schedules.schedules,
+}
+_LENGTH = {
+    "search": search.length,
+    "transfer": transfer.length,
+    "ladder": ladder.length,
+    "batch": batch_size.length,
+    "schedules": schedules.length,
 }
 
 
@@ -66,6 +70,23 @@ def run_tunnel(
                 _chapter(s, queue, folder, log, name, chapter is not None)
             _held_out(s, queue, folder, log, chapter)
         return write_page(folder)
+
+
+def plan_tunnel(
+    s: TunnelSettings, data: Path, folder: Path, chapter: str | None, log: RunLog
+) -> dict[str, dict[str, float]]:
+    """What each chapter would do within the budget: minutes, and tokens of its longest run; trains nothing."""
+    read_manifest(data)
+    found: dict[str, dict[str, float]] = {}
+    with locked(folder), open_queue(folder, data, log, lambda: None, s.workers) as queue:
+        queue.measure(_measured_shapes(s))
+        for name in [chapter] if chapter else list(_RUN):
+            ground = Ground(s, queue, folder, log, chapter is not None, tuned(folder, name))
+            minutes = ground.seconds(name) / 60 / queue.machine.workers
+            found[name] = {"minutes": round(minutes, 1)}
+            if name in _LENGTH:
+                found[name]["tokens"] = _LENGTH[name](ground)
+    return found
 
 
 def _chapter(s: TunnelSettings, queue: Queue, folder: Path, log: RunLog, name: str, alone: bool) -> None:

@@ -1,0 +1,101 @@
+"""Whether packing small runs onto cores pays: the tunnel's queue against one run after another with all cores each.
+
+    python benchmarks/tunnel_queue.py DATASET [--runs 24] [--seconds 60]
+
+Each run trains 0.1 M parameters outside of the embedding, long enough to take `--seconds` alone with all cores. The two
+ways work on runs of different seeds, in turns of `--block` runs, so that a change of the machine's speed meets both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from measure import write
+
+from dotori.data.build import data_lineage
+from dotori.data.loader import read_manifest
+from dotori.files import sha256_json
+from dotori.model.count import non_embedding_parameters
+from dotori.runlog import RunLog
+from dotori.train.settings import ModelSettings, Phase, TrainSettings
+from dotori.tunnel.job import Job
+from dotori.tunnel.queue import Queue, open_queue
+
+
+def base(data: Path) -> TrainSettings:
+    """The run: 64 wide, two layers, on the dataset's text."""
+    domains = read_manifest(data)["domains"]
+    weights = {name: 1.0 for name, entry in domains.items() if entry["format"] == "text"}
+    return TrainSettings(
+        model=ModelSettings(hidden_size=64, num_hidden_layers=2, num_attention_heads=2),
+        steps=1,
+        context=128,
+        batch_tokens=2048,
+        phases=(Phase(weights=weights),),
+        precision="float32",
+        validation_bytes=20_000,
+        keep_stable=False,
+    )
+
+
+def timed(queue: Queue, jobs: list[Job], name: str) -> float:
+    """Wall seconds of all jobs."""
+    started = time.perf_counter()
+    results = queue.run(jobs, name)
+    assert all(results[job.id].status == "done" for job in jobs)
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    """Measures and writes results/tunnel_queue.json."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path, help="a dataset folder")
+    parser.add_argument("--runs", type=int, default=24)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--block", type=int, default=6)
+    options = parser.parse_args()
+    cores, s, key = torch.get_num_threads(), base(options.data), sha256_json(data_lineage(options.data))
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        RunLog() as log,
+        open_queue(Path(scratch) / "packed", options.data, log, lambda: None, cores) as packed,
+        open_queue(Path(scratch) / "serial", options.data, log, lambda: None, 1) as serial,
+    ):
+        packed.measure([s])
+        serial.measure([s])
+        # One run at a time gets every core, whatever the queue itself would choose.
+        serial.machine = replace(serial.machine, workers=1, threads=cores, threads_alone=cores)
+        probe = Job(replace(s, steps=400), key, label="probe")
+        seconds = timed(serial, [probe], "probe")
+        steps = max(400, round(400 * options.seconds / seconds))
+
+        def jobs(first: int, seed: int) -> list[Job]:
+            numbers = range(first, min(first + options.block, options.runs))
+            return [Job(replace(s, steps=steps, seed=seed + n), key, label=f"run {n}") for n in numbers]
+
+        spent = {"packed": 0.0, "one_after_another": 0.0}
+        for first in range(0, options.runs, options.block):
+            spent["packed"] += timed(packed, jobs(first, 1000), f"packed, from run {first}")
+            spent["one_after_another"] += timed(serial, jobs(first, 5000), f"one after another, from run {first}")
+        workers, threads = packed.machine.workers, packed.machine.threads
+    assert s.model is not None
+    report = {
+        "runs": options.runs,
+        "steps_a_run": steps,
+        "non_embedding_parameters": non_embedding_parameters(s.model.config(2048, s.context, (0, 1, 2))),
+        "seconds": {name: round(value, 1) for name, value in spent.items()},
+        "seconds_a_run_alone": round(spent["one_after_another"] / options.runs, 1),
+        "ratio": round(spent["one_after_another"] / spent["packed"], 3),
+        "workers": workers,
+        "threads_a_worker": threads,
+    }
+    write("tunnel_queue", report)
+
+
+if __name__ == "__main__":
+    main()
