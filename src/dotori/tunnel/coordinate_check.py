@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from dotori.data.loader import Loader
 from dotori.data.mix import Phase
+from dotori.errors import Interrupted
 from dotori.model.init import init_weights
 from dotori.model.transformer import Layer, Transformer
 from dotori.train.allocator import keep_freed_memory
@@ -57,6 +58,8 @@ def coordinate_check(ground: Ground) -> dict[str, Any]:
         for name, changed in VARIANTS.items():
             found: dict[int, list[dict[str, list[float]]]] = {}
             for width in s.check_widths:
+                if reason := ground.queue.stop():
+                    raise Interrupted(f"check: {reason}; this chapter begins anew; run the same command to continue")
                 given = replace(s.train, model=_shape(width), **(changed | rates))
                 found[width] = [
                     activations(given, ground.queue.vocab_size, s.check_steps, rows, seed) for seed in range(SEEDS)
