@@ -1,6 +1,7 @@
 """What the tunnel's tests share: jobs that train a tiny model on the story world in a second."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,7 @@ def queue(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tunnel")
     with RunLog(quiet=True) as log, open_queue(folder, data, log, lambda: None, 2) as queue:
         queue.measure([TINY])
+        queue.machine = replace(queue.machine, workers=2, threads=1)  # whatever a busy machine measured
         yield queue
 
 

@@ -116,7 +116,7 @@ class Loader:
             self._domains.append(kind(_stream(dataset, self.manifest, name, split), context) if is_drawn else None)
         named = zip(self.manifest["domains"], self._domains, strict=True)
         sizes = {name: 0 if rows is None else rows.size for name, rows in named}
-        if not any(sizes.values()):
+        if not any(sizes.values()) and all(name in sizes for phase in phases for name in phase.weights):
             raise UserError(f"{dataset}: no domain fills one row of {context} tokens; lower context or add text")
         self.mixture = Mixture(seed, sizes, phases)
 

@@ -49,7 +49,7 @@ def batch_size(ground: Ground) -> dict[str, Any]:
         "priors": priors(ground, tokens),
         "chosen_batch_tokens": _chosen(ground, minima),
     }
-    return ground.save("batch", chapter, jobs, results)
+    return ground.save("batch", chapter, with_needs(jobs), results)
 
 
 def length(ground: Ground) -> int:

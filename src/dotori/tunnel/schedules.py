@@ -24,8 +24,8 @@ LEAST_TOKENS, MOST_TOKENS = 300_000, 60_000_000
 _LAYERS, _LENGTHS = 2, 5
 _SHARES = (0.025, 0.05, 0.1, 0.2)
 _FORMS = ("linear", "exponential", "sqrt")
-# Cosine's own best rate, looked for at the shortest length: steps of factor 2 from the trunk's.
-_COSINE_STEPS = (-1, 0, 1)
+# Each schedule's own best rate, looked for at the shortest length: factors of 2 from the rates found before.
+_RATE_STEPS = (-1, 0, 1)
 # Checkpoints that take the mean in place of a decay lie over this last share of the trunk.
 _AVERAGED = (0.9, 0.925, 0.95, 0.975, 1.0)
 _CHAT_SHARE, _TUNING = 0.25, 0.2
@@ -34,18 +34,20 @@ _CHAT_SHARE, _TUNING = 0.25, 0.2
 def schedules(ground: Ground) -> dict[str, Any]:
     """Runs all schedules and returns the chapter."""
     longest = length(ground)
-    plan = _plan(ground, longest)
-    first = [job for group in ("wsd", "shares", "forms", "seeds", "tuning") for job in plan[group].values()]
-    results = ground.queue.run(first, "schedules")
-    step = min(_COSINE_STEPS, key=lambda n: results[plan["tuning"][n].id].score)
-    plan["cosine"] = _cosines(ground, longest, step)
-    results |= ground.queue.run([*plan["cosine"].values(), *plan["mixing"].values()], "schedules: cosine and mixtures")
-    return ground.save("schedules", _chapter(ground, plan, results, step), _all(plan), results)
+    tuning = _tuning(ground, lengths(ground, longest)[0])
+    results = ground.queue.run([job for runs in tuning.values() for job in runs.values()], "schedules: rates")
+    steps = {name: min(_RATE_STEPS, key=lambda n: results[runs[n].id].score) for name, runs in tuning.items()}
+    plan = _plan(ground, longest, steps)
+    results |= ground.queue.run(_all(plan), "schedules")
+    return ground.save("schedules", _chapter(ground, plan, results, steps), _all(plan), results)
 
 
 def length(ground: Ground) -> int:
     """Tokens of the longest run within the chapter's time."""
-    return ground.most_tokens("schedules", lambda n: ground.cost(_all(_plan(ground, n))), LEAST_TOKENS, MOST_TOKENS)
+    middle = {"wsd": 0, "cosine": 0}
+    return ground.most_tokens(
+        "schedules", lambda n: ground.cost(_all(_plan(ground, n, middle))), LEAST_TOKENS, MOST_TOKENS
+    )
 
 
 def lengths(ground: Ground, longest: int) -> list[int]:
@@ -57,28 +59,39 @@ def _batch(ground: Ground) -> int:
     return int(ground.tuned.get("batch_tokens", ground.s.train.batch_tokens))
 
 
-def _plan(ground: Ground, longest: int) -> dict[str, dict[Any, Job]]:
-    """All runs by group."""
+def _tuning(ground: Ground, tokens: int) -> dict[str, dict[Any, Job]]:
+    """Both schedules at the shortest length with three rates."""
+    start = start_of(tokens, ground.s.decay_share, _batch(ground))
+    return {
+        "wsd": {step: _trunk(ground, [start], 0, step).decayed(tokens, start) for step in _RATE_STEPS},
+        "cosine": {step: _cosine(ground, tokens, step, 0) for step in _RATE_STEPS},
+    }
+
+
+def _plan(ground: Ground, longest: int, steps: dict[str, int]) -> dict[str, dict[Any, Job]]:
+    """All runs by group; `steps`: the rates of both schedules."""
     batch, share = _batch(ground), ground.s.decay_share
     ends = lengths(ground, longest)
     longest = ends[-1]
     starts = {end: start_of(end, share, batch) for end in ends}
     by_share = {part: start_of(longest, part, batch) for part in _SHARES}
     averaged = [round(part * longest / batch) * batch for part in _AVERAGED]
-    trunk = _trunk(ground, [*starts.values(), *by_share.values(), *averaged], 0)
+    trunk = _trunk(ground, [*starts.values(), *by_share.values(), *averaged], 0, steps["wsd"])
     forms: dict[Any, Job] = {form: trunk.decayed(longest, starts[longest], {"decay": form}) for form in _FORMS}
     members = tuple(trunk.at(cut) for cut in averaged)
     settings = ground.settings(ground.s.schedule_heads, _LAYERS, batch, {})
     forms["average"] = ground.job(settings, "mean of five checkpoints", kind="average", members=members)
     first = ends[0]
-    others = {n: _trunk(ground, [starts[first]], n).decayed(first, starts[first]) for n in range(1, ground.s.seeds + 1)}
+    seeds = range(1, ground.s.seeds + 1)
+    others = {n: _trunk(ground, [starts[first]], n, steps["wsd"]).decayed(first, starts[first]) for n in seeds}
+    tuning = _tuning(ground, first)
     return {
         "wsd": {end: trunk.decayed(end, start) for end, start in starts.items()},
         "shares": {part: trunk.decayed(longest, start) for part, start in by_share.items()},
         "forms": forms,
         "seeds": others,
-        "tuning": {step: _cosine(ground, first, step, 0) for step in _COSINE_STEPS},
-        "cosine": _cosines(ground, longest, 0),
+        "tuning": {(name, step): job for name, runs in tuning.items() for step, job in runs.items()},
+        "cosine": _cosines(ground, longest, steps["cosine"]),
         "mixing": _mixing(ground, trunk, longest, starts[longest]),
     }
 
@@ -87,15 +100,19 @@ def _all(plan: dict[str, dict[Any, Job]]) -> list[Job]:
     return with_needs(job for group in plan.values() for job in group.values())
 
 
-def _trunk(ground: Ground, cuts: list[int], seed: int) -> Trunk:
-    label = f"WSD{f', seed {seed}' if seed else ''}"
-    return Trunk(ground, ground.s.schedule_heads, _LAYERS, cuts, label, {"seed": ground.s.train.seed + seed})
+def _trunk(ground: Ground, cuts: list[int], seed: int, step: int) -> Trunk:
+    label = f"WSD, rate x {2.0**step:g}{f', seed {seed}' if seed else ''}"
+    changed = _rates(ground, step) | {"seed": ground.s.train.seed + seed}
+    return Trunk(ground, ground.s.schedule_heads, _LAYERS, cuts, label, changed)
+
+
+def _rates(ground: Ground, step: int) -> dict[str, Any]:
+    return {n: ground.tuned.get(n, getattr(ground.s.train, n)) * 2.0**step for n in ("lr", "matrix_lr")}
 
 
 def _cosine(ground: Ground, tokens: int, step: int, seed: int) -> Job:
-    rates = {n: ground.tuned.get(n, getattr(ground.s.train, n)) * 2.0**step for n in ("lr", "matrix_lr")}
     # MiniCPM's comparator ends at a tenth of the rate.
-    given = rates | {"schedule": "cosine", "lr_floor": 0.1, "seed": ground.s.train.seed + seed}
+    given = _rates(ground, step) | {"schedule": "cosine", "lr_floor": 0.1, "seed": ground.s.train.seed + seed}
     settings = ground.settings(ground.s.schedule_heads, _LAYERS, tokens, given)
     return ground.job(settings, f"cosine of {tokens / 1e6:.2f} M, rate x {2.0**step:g}, seed {seed}")
 
@@ -143,7 +160,9 @@ def chat_weights(ground: Ground) -> dict[str, float]:
     }
 
 
-def _chapter(ground: Ground, plan: dict[str, dict[Any, Job]], results: dict[str, Result], step: int) -> dict[str, Any]:
+def _chapter(
+    ground: Ground, plan: dict[str, dict[Any, Job]], results: dict[str, Result], steps: dict[str, int]
+) -> dict[str, Any]:
     def scores(group: str) -> dict[str, float | None]:
         found = {str(name): results[job.id].score for name, job in plan[group].items()}
         return {name: None if value == float("inf") else value for name, value in found.items()}
@@ -160,7 +179,7 @@ def _chapter(ground: Ground, plan: dict[str, dict[Any, Job]], results: dict[str,
         "lengths": [int(n) for n in wsd],
         "wsd": wsd,
         "cosine": cosine,
-        "cosine_rate_factor": 2.0**step,
+        "rate_factors": {name: 2.0**step for name, step in steps.items()},
         "noise": noise,
         "wsd_tokens": trunk_tokens,
         "cosine_tokens": cosine_tokens,

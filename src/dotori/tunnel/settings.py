@@ -34,7 +34,7 @@ class TunnelSettings:
     bowl_heads: tuple[int, ...] = (1, 2, 4, 8)
     bowl_layers: int = 2
     batch_heads: tuple[int, ...] = (2, 4)
-    batch_sizes: tuple[int, ...] = (512, 1024, 2048, 4096, 8192, 16384)
+    batch_sizes: tuple[int, ...] = (256, 512, 1024, 2048, 4096, 8192)
     schedule_heads: int = 2
     ladder_heads: tuple[int, ...] = (2, 3, 4, 5)
     held_out_heads: int = 6
