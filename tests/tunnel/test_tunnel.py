@@ -14,13 +14,14 @@ from dotori.files import sha256_file, to_json
 from dotori.recipe.verify import verify
 from dotori.runlog import RunLog
 from dotori.train.settings import Phase
+from dotori.tunnel import batch_size, ladder, schedules, search, transfer
 from dotori.tunnel.job import read_result
 from dotori.tunnel.settings import CHAPTERS, TunnelSettings
 from dotori.tunnel.tunnel import chapters_of, run_tunnel, tuned
 
 SMALL = TunnelSettings(
     train=replace(TINY, batch_tokens=1024, warmup_steps=4, phases=(Phase(weights={"story": 1.0}),), lr=0.01),
-    minutes=30.0,
+    minutes=1000.0,
     unit=8,
     check_widths=(16, 32, 64),
     check_steps=2,
@@ -30,16 +31,29 @@ SMALL = TunnelSettings(
     batch_heads=(2,),
     ladder_heads=(2, 3, 4),
     held_out_heads=5,
+    chat={"chat": 1.0},
     workers=2,
 )
 
 
 @pytest.fixture(scope="module")
-def made(data, tmp_path_factory) -> Path:
-    """A finished tunnel, as small as the chapters allow."""
+def short_runs():
+    """Chapters whose longest run is short, whatever the budget."""
+    with pytest.MonkeyPatch.context() as patch:
+        for chapter, tokens in ((search, 20_000), (transfer, 20_000), (batch_size, 100_000), (schedules, 100_000)):
+            patch.setattr(chapter, "LEAST_TOKENS", tokens)
+            patch.setattr(chapter, "MOST_TOKENS", tokens)
+        patch.setattr(ladder, "LEAST_STEPS", 20)
+        patch.setattr(ladder, "MOST_STEPS", 20)
+        yield
+
+
+@pytest.fixture(scope="module")
+def made(short_runs, data, tmp_path_factory) -> Path:
+    """A finished tunnel, small."""
     folder = tmp_path_factory.mktemp("whole") / "tunnel"
     with RunLog(quiet=True) as log:
-        run_tunnel(replace(SMALL, minutes=4.0), data, folder, None, log, lambda: None, "my-recipe.toml")
+        run_tunnel(SMALL, data, folder, None, log, lambda: None, "my-recipe.toml")
     return folder
 
 
@@ -89,7 +103,7 @@ def test_the_same_call_makes_nothing_again(made, data, copy):
     before = {path.name: path.stat().st_mtime_ns for path in (copy / "runs").glob("*/lineage.json")}
     chapters = {name: json.loads((copy / f"{name}.json").read_text()) for name in CHAPTERS}
     with RunLog(quiet=True) as log:
-        run_tunnel(replace(SMALL, minutes=4.0), data, copy, None, log, lambda: None, "my-recipe.toml")
+        run_tunnel(SMALL, data, copy, None, log, lambda: None, "my-recipe.toml")
     assert before == {path.name: path.stat().st_mtime_ns for path in (copy / "runs").glob("*/lineage.json")}
     again = {name: json.loads((copy / f"{name}.json").read_text()) for name in CHAPTERS}
     assert again == chapters

@@ -33,7 +33,7 @@ from dotori.tunnel.transfer import seed_noise
 
 PREDICTION = "prediction.json"
 _POINTS = (0.125, 0.25, 0.5, 1.0)
-_LEAST_STEPS = 60
+LEAST_STEPS, MOST_STEPS = 60, 10**7
 _SEED = 1
 
 
@@ -105,7 +105,7 @@ def _largest_flops(ground: Ground) -> float:
         return ground.cost(jobs) + ground.cost([held_out])
 
     # Steps of the largest fitted size at its longest.
-    steps = ground.most_tokens("ladder", cost, _LEAST_STEPS, 10**7)
+    steps = ground.most_tokens("ladder", cost, LEAST_STEPS, MOST_STEPS)
     heads = max(ground.s.ladder_heads)
     return 6 * ground.size(heads, heads) * steps * _batch(ground)
 
