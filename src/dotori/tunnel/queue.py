@@ -73,7 +73,8 @@ class Queue:
         """What a run is expected to take on one worker."""
         if job.kind == "average":
             return 3.0
-        reads = job.settings.validation_bytes * 0.8  # two languages, about 2.5 bytes a token
+        # Two languages, about 2.5 bytes a token, and windows that overlap by half.
+        reads = 1.5 * job.settings.validation_bytes
         root = job
         while root.settings.model is None and root.init is not None:
             root = root.init
