@@ -50,11 +50,18 @@ def test_draws_stay_inside_what_is_kept_and_repeat(logits, sampling, position, p
 @settings(max_examples=200, deadline=None)
 @given(LOGITS.filter(lambda x: len(set(x.tolist())) == len(x)), SAMPLINGS.filter(lambda s: s.temperature > 0.5))
 def test_kept_ids_are_those_of_the_slow_twin(logits, sampling):
-    kept = distribution(logits, sampling, [])[0].tolist()
-    slow = _slow_kept(logits, sampling)
-    # Sums in another order may differ by one id at an exact border.
-    assert abs(len(kept) - len(slow)) <= 1
-    assert kept[: len(slow)] == slow[: len(kept)]
+    ids, shares = distribution(logits, sampling, [])
+    kept, slow = ids.tolist(), _slow_kept(logits, sampling)
+    common = min(len(kept), len(slow))
+    assert kept[:common] == slow[:common]
+    # Sums in another order may differ by one id at an exact border, or by several that weigh less than their rounding.
+    assert abs(len(kept) - len(slow)) <= 1 or shares[common:].sum() < 1e-12
+
+
+def test_what_weighs_less_than_rounding_may_be_kept_or_not():
+    logits = np.array([0, 1, 2, 4, 1.5, 18.033203, -9, -10], np.float32)
+    kept = distribution(logits, Sampling(temperature=0.7, top_p=1 - 2**-53), [])[0].tolist()
+    assert kept[:6] == [5, 3, 2, 4, 1, 0]
 
 
 def test_the_stream_of_draws_is_fixed():

@@ -30,6 +30,9 @@ def test_every_recipe_of_the_repository_is_accepted(path, tmp_path):
     folder.mkdir()
     recipe = read_recipe(path, [f"data.root={folder}"] if "data.root" in path.read_text() else [])
     assert recipe.name == path.stem
+    if path.stem.startswith("tunnel"):  # what the wind tunnel starts from, and no more
+        assert [table.kind for table in recipe.tables] == ["tokenizer", "data", "train"]
+        return
     assert [table.kind for table in recipe.tables][-1] == "report"
     assert {"tokenizer", "data", "train", "sft", "export", "evaluate"} <= {table.kind for table in recipe.tables}
     assert {table.settings.type for table in recipe.tables if table.kind == "export"} == {"Q4_0", "Q8_0"}
