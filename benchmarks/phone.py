@@ -1,6 +1,6 @@
 """The phone app in Chromium: speed beside wllama's own plain example, size of the shell, second start offline.
 
-    python benchmarks/phone.py MODEL [--times 8] [--rounds 15] [--out benchmarks/results/phone.json]
+    python benchmarks/phone.py MODEL [--times 8] [--rounds 15] [--out NAME]
 
 MODEL is a GGUF file or export folder; the npm packages must be in the cache (dotori export web --npm puts them there).
 Chromium runs here under a phone's screen size and touch, with this computer's processor: these are no phone's figures.
