@@ -20,16 +20,19 @@ _LATEST = 6
 
 
 def sparkline(values: Sequence[float], width: int = 32) -> str:
-    """The values as bars of eight heights, the highest full; at most `width` of them, means of equal runs."""
+    """The values as bars of eight heights, at most `width` of them, means of equal runs.
+
+    The full height is that after an eighth of the curve: what falls at the very start would flatten all the rest.
+    """
     if not values:
         return ""
     count = min(width, len(values))
     step = len(values) / count
     cells = [values[int(i * step) : max(int((i + 1) * step), int(i * step) + 1)] for i in range(count)]
     means = [sum(cell) / len(cell) for cell in cells]
-    low, high = min(means), max(means)
+    low, high = min(means), max(means[count // 8 :])
     scale = (len(_BARS) - 1) / (high - low) if high > low else 0.0
-    return "".join(_BARS[round((value - low) * scale)] for value in means)
+    return "".join(_BARS[min(round((value - low) * scale), len(_BARS) - 1)] for value in means)
 
 
 class Board:
@@ -77,7 +80,8 @@ class Board:
             losses = [loss for _, loss in curve(self.runs, job.id)]
             share = len(losses) / max(1, job.settings.total_steps or 1)
             shown = f"{losses[-1]:.3f}" if losses else ""
-            table.add_row(Text(sparkline(losses)), Text(f"{share:.0%}"), Text(shown), Text(job.label))
+            label = Text(job.label, no_wrap=True, overflow="ellipsis")
+            table.add_row(Text(sparkline(losses)), Text(f"{share:.0%}"), Text(shown), label)
         self._live.update(Group(Text(head), table, *(Text(line, style="dim") for line in self.latest)))
 
     def _counted(self) -> str:
