@@ -119,7 +119,7 @@ def test_hostile_text_stays_text(tmp_path):
     chapters["search"]["trials"][0]["params"][hostile] = hostile
     chapters["search"]["importance"][hostile] = 0.9
     chapters["search"]["evidence"].append(hostile)
-    chapters["batch"] |= {"law": None, "why": hostile, "priors": {hostile: 3.0}, "unit": hostile}
+    chapters["batch"] |= {"law": None, "why": hostile, "priors": {hostile: 3.0}}
     chapters["schedules"]["forms"][hostile] = 2.0
     chapters["schedules"]["mixing"][hostile] = {"answers_bpb": 1.0, "text_bpb": 2.0}
     for point in chapters["ladder"]["points"]:

@@ -190,6 +190,16 @@ def test_bad_calls_get_one_line(words, message, data, tmp_path, capsys):
     assert not (tmp_path / "out" / "index.html").exists()
 
 
+def test_too_little_text_to_hold_any_back_is_refused(tmp_path, capsys):
+    (tmp_path / "mine").mkdir()
+    text = "다람쥐가 숲에서 도토리를 찾았어요. 그리고 나무 밑에 묻었어요. 겨울이 오면 꺼내 먹을 거예요.\n"
+    (tmp_path / "mine" / "story.txt").write_text("".join(f"{n}. {text}" for n in range(400)))
+    assert main(["tunnel", "check", str(tmp_path / "mine"), "--out", str(tmp_path / "out")]) == 65
+    shown = capsys.readouterr().err
+    assert "no held-out text" in shown
+    assert not (tmp_path / "out" / "check.json").exists()
+
+
 def test_a_folder_without_text_is_refused(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert main(["tunnel", "check", str(tmp_path / "empty"), "--out", str(tmp_path / "out")]) == 65

@@ -75,7 +75,6 @@ def _show(plan: dict[str, dict[str, float]], as_json: bool) -> int:
 def _prepared(source: str, assignments: list[str], out: Path, log: Any) -> tuple[Any, Path]:
     """The base run and the dataset folder of a source; tokenizer and data are made in `out` where they must be."""
     from dotori.config import build, override
-    from dotori.recipe.run import run_recipe
     from dotori.recipe.schema import check_recipe, read_recipe, settings_json
     from dotori.train.settings import TrainSettings
     from dotori.tunnel.settings import base_settings
@@ -93,7 +92,7 @@ def _prepared(source: str, assignments: list[str], out: Path, log: Any) -> tuple
         train = build(TrainSettings, base["train"], "tunnel [train]")
     else:
         raise UserError(f"{source}: no such file or folder; a recipe, a dataset folder or a folder of text is needed")
-    return train, _made(recipe, out, log, run_recipe)
+    return train, _made(recipe, out, log)
 
 
 def _noted(out: Path) -> Path:
@@ -113,8 +112,10 @@ def _of_text(place: Path) -> dict[str, Any]:
     }
 
 
-def _made(recipe: Any, out: Path, log: Any, run_recipe: Any) -> Path:
+def _made(recipe: Any, out: Path, log: Any) -> Path:
     from dataclasses import replace
+
+    from dotori.recipe.run import run_recipe
 
     tables = tuple(table for table in recipe.tables if table.kind in ("tokenizer", "data"))
     data = next((table for table in tables if table.kind == "data"), None)

@@ -46,11 +46,11 @@ def _row(runs: Path, path: Path) -> RunRow:
     job = without_nan(read_json(path, "run of the tunnel"))
     metrics: dict[str, Any] = {}
     status = "waiting"
-    ended = next((p for p in (runs / f"{run}.ended.json", runs / f"{run}.diverged.json") if p.is_file()), None)
+    ended = runs / f"{run}.ended.json"
     if (runs / run / "lineage.json").is_file():
         status = "done"
         metrics = without_nan(read_json(runs / run / "lineage.json", "run of the tunnel")).get("metrics") or {}
-    elif ended is not None:
+    elif ended.is_file():
         metrics = without_nan(read_json(ended, "run of the tunnel"))
         status = str(metrics.get("status") or "diverged")
         status += f": {metrics['reason']}" if metrics.get("reason") else ""

@@ -255,13 +255,8 @@ def _batch_law(batch: Mapping[str, Any]) -> str:
         )
     else:
         reading = f"No law was fitted: {batch.get('why') or 'too few minima'}."
-    x, y = Axis(f"loss, {loss_unit(batch)}", True), Axis("best batch, tokens in one step", True)
+    x, y = Axis("loss, bits per byte", True), Axis("best batch, tokens in one step", True)
     return plot("Best batch against loss", items, x, y, reading)
-
-
-def loss_unit(batch: Mapping[str, Any]) -> str:
-    """The unit of the chapter's losses."""
-    return batch.get("unit") or "bits per byte"
 
 
 def batch_prior_rows(batch: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dotori.tunnel.charts import loss_unit
 from dotori.tunnel.verdicts import by_width, chance, edges, endings, largest
 from dotori.tunnel.words import (
     between,
@@ -108,7 +107,7 @@ def _batch(batch: Chapter) -> list[str]:
     if minima:
         losses = [m["loss"] for m in minima]
         found.append(
-            f"The batch law was seen for losses from {bits(min(losses))} to {bits(max(losses))} {loss_unit(batch)} on "
+            f"The batch law was seen for losses from {bits(min(losses))} to {bits(max(losses))} bits per byte on "
             "this text; on other text its constants mean little."
         )
     return found

@@ -14,6 +14,7 @@ from dotori.checkpoint.lineage import FILE, check_files, read_lineage
 from dotori.errors import UserError
 from dotori.files import read_json, sha256_file, sha256_json
 from dotori.train.settings import FREE
+from dotori.tunnel.ground import read_chapter
 from dotori.tunnel.ladder import PREDICTION, predicted
 from dotori.tunnel.settings import CHAPTERS
 
@@ -33,17 +34,12 @@ def is_tunnel(folder: Path) -> bool:
 
 def prove(folder: Path) -> Iterator[Finding]:
     """All checks of a tunnel's folder."""
-    chapters = {name: _read(folder, name) for name in CHAPTERS}
+    chapters = {name: read_chapter(folder, name) for name in CHAPTERS}
     evidence = sorted({run for chapter in chapters.values() if chapter for run in chapter["evidence"]})
     problems = [problem for run in evidence if (problem := _run_problem(folder / "runs", run))]
     yield Finding("runs", not problems, "; ".join(problems[:5]) or f"addresses and files of {len(evidence)} runs agree")
     if chapters["ladder"] is not None:
         yield from _ladder(folder, chapters["ladder"])
-
-
-def _read(folder: Path, name: str) -> dict[str, Any] | None:
-    path = folder / f"{name}.json"
-    return read_json(path, "chapter of the tunnel") if path.is_file() else None
 
 
 def _run_problem(runs: Path, run: str) -> str | None:

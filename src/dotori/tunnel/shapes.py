@@ -103,7 +103,6 @@ class Transfer(TypedDict):
     noise: NotRequired[Number]
     own_variant: NotRequired[str | None]
     chosen: NotRequired[dict[str, Number] | None]
-    chosen_lr: NotRequired[Number]
     tokens_a_run: NotRequired[Number]
     evidence: NotRequired[list[str]]
     core_seconds: NotRequired[Number]

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dotori.data.loader import read_manifest
+from dotori.data.loader import read_manifest, validation_languages
 from dotori.errors import UserError
 from dotori.files import atomic_write, read_json, to_json
 from dotori.runlog import RunLog
@@ -59,9 +59,9 @@ def run_tunnel(
 
     Raises Interrupted (everything saved; the same call continues) and UserError, also where another sweep works there.
     """
-    read_manifest(data)
     if chapter == "page":
         return write_page(folder)
+    _check_data(data)
     with locked(folder):
         _note(folder, s, data, source)
         with open_queue(folder, data, log, stop, s.workers) as queue:
@@ -76,7 +76,7 @@ def plan_tunnel(
     s: TunnelSettings, data: Path, folder: Path, chapter: str | None, log: RunLog
 ) -> dict[str, dict[str, float]]:
     """What each chapter would do within the budget: minutes, and tokens of its longest run; trains nothing."""
-    read_manifest(data)
+    _check_data(data)
     found: dict[str, dict[str, float]] = {}
     with locked(folder), open_queue(folder, data, log, lambda: None, s.workers) as queue:
         queue.measure(_measured_shapes(s))
@@ -87,6 +87,16 @@ def plan_tunnel(
             if name in _LENGTH:
                 found[name]["tokens"] = _LENGTH[name](ground)
     return found
+
+
+def _check_data(data: Path) -> None:
+    """Raises UserError for a folder that is no dataset, or one that holds no text back: nothing could be measured."""
+    read_manifest(data)
+    if not validation_languages(data):
+        raise UserError(
+            f"{data}: no held-out text; the tunnel measures on documents that no run has seen, and too few were given "
+            "to hold any back; add documents (some hundreds, cut long ones), or raise data.validation_share"
+        )
 
 
 def _chapter(s: TunnelSettings, queue: Queue, folder: Path, log: RunLog, name: str, alone: bool) -> None:

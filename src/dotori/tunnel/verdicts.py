@@ -65,7 +65,7 @@ def chosen_rate(transfer: Mapping[str, Any]) -> tuple[str, float] | None:
     """(setting, value) of the rate that the chapter recommends: Muon's own is that of matrices."""
     chosen = transfer.get("chosen") or {}
     key = "matrix_lr" if own_variant(transfer) == "muon" else "lr"
-    rate = chosen.get(key) or transfer.get("chosen_lr")
+    rate = chosen.get(key)
     return None if rate is None else (key, rate)
 
 
