@@ -19,7 +19,7 @@ from dotori.tunnel.limits import limits
 from dotori.tunnel.page import write_page
 from dotori.tunnel.power_law import effective_tokens
 from dotori.tunnel.shapes import SHAPES, read_chapters
-from dotori.tunnel.verdicts import effective
+from dotori.tunnel.verdicts import drift, effective
 
 _spec = importlib.util.spec_from_file_location("planted_folder", Path(__file__).with_name("planted_folder.py"))
 planted = importlib.util.module_from_spec(_spec)
@@ -228,6 +228,13 @@ def test_an_optimum_at_the_edge_leaves_it_open():
     del chapter["variants"]["mup"]["is_edge"]
     chapter["variants"]["mup"]["optimum"]["24"] = 0.01 * 2**-4
     assert any("width 24 lies at the end" in line for line in limits({"transfer": chapter}))
+
+
+def test_a_large_drift_with_a_wide_interval_stays_open():
+    chapter = planted.transfer(-1.6)
+    for variant in chapter["variants"].values():
+        variant["drift_interval"] = [-4.1, 2.5]
+    assert all(drift(variant).kind == "unclear" for variant in chapter["variants"].values())
 
 
 def test_no_drift_found_is_no_claim():

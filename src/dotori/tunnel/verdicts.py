@@ -36,7 +36,8 @@ class Drift:
 
 
 def drift(variant: Mapping[str, Any]) -> Drift | None:
-    """Beyond one step: does not transfer. Within: transfers, as surely as interval, edges and spread allow.
+    """Beyond one step: does not transfer, unless no move at all lies in the interval. Within: transfers, as surely as
+    interval, edges and spread allow.
 
     None where no drift was found.
     """
@@ -48,7 +49,8 @@ def drift(variant: Mapping[str, Any]) -> Drift | None:
     spread = math.log2(max(best) / min(best)) if best and min(best) > 0 else None
     kind: Drifted = "transfers"
     if abs(steps) > ONE_STEP:
-        kind = "does not transfer"
+        may_stay = low is not None and high is not None and low <= 0 <= high
+        kind = "unclear" if may_stay else "does not transfer"
     elif low is None or high is None or any(edges(variant).values()) or (spread or 0.0) > 1.5 * ONE_STEP:
         kind = "unclear"
     elif low < -ONE_STEP or high > ONE_STEP:
