@@ -27,7 +27,7 @@ KEPT = {
     "schedules": ("wsd", "cosine", "noise", "share", "decay_lengths", "forms", "mixing", "rate_factors"),
     "ladder": ("fits", "optimal", "self_check", "prediction", "held_out"),
 }
-OF_A_VARIANT = ("optimum", "drift_steps", "drift_interval", "best_bits_per_byte", "verdict")
+OF_A_VARIANT = ("optimum", "drift_steps", "drift_interval", "best_bits_per_byte")
 
 
 def summary(folder: Path) -> dict[str, Any]:

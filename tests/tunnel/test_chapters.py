@@ -20,6 +20,7 @@ from dotori.tunnel.schedules import _within, lengths
 from dotori.tunnel.search import search
 from dotori.tunnel.settings import TunnelSettings, base_settings, shape
 from dotori.tunnel.transfer import _grown, _judged, seed_noise
+from dotori.tunnel.verdicts import drift
 
 
 def bowls(slope, noise=0.002, seed=0):
@@ -37,9 +38,9 @@ def bowls(slope, noise=0.002, seed=0):
 
 def test_bowls_that_stay_transfer_and_bowls_that_move_do_not():
     still, moving = _judged(bowls(0.0), 0.002), _judged(bowls(-1.0), 0.002)
-    assert still["verdict"] == "transfers"
+    assert drift(still | {"bowls": {}}).kind == "transfers"
     assert abs(still["drift_steps"]) < 0.3
-    assert moving["verdict"] == "does not transfer"
+    assert drift(moving | {"bowls": {}}).kind == "does not transfer"
     assert moving["drift_steps"] == pytest.approx(-3, abs=0.4)
     low, high = moving["drift_interval"]
     assert low <= -3 <= high or abs(moving["drift_steps"] + 3) < 0.3
@@ -51,7 +52,7 @@ def test_a_variant_that_never_trained_says_so():
     dead = {width: {step: [None] for step in (-8.0, -6.0, -4.0)} for width in (24, 48, 96, 192)}
     found = _judged(dead, 0.01)
     assert found["optimum"] is None
-    assert found["verdict"] == "too few rates trained"
+    assert drift(found) is None
 
 
 def test_a_grid_grows_until_its_best_lies_inside():

@@ -92,7 +92,6 @@ class TransferVariant(TypedDict):
     is_edge: NotRequired[dict[Key, bool | None] | None]
     drift_steps: NotRequired[Exponent | None]
     drift_interval: NotRequired[Range]
-    verdict: NotRequired[str | None]
 
 
 class Transfer(TypedDict):
