@@ -16,11 +16,11 @@ from dotori.tunnel.branches import start_of, whole
 from dotori.tunnel.coordinate_check import FLAT, activations, judged
 from dotori.tunnel.job import Result
 from dotori.tunnel.ladder import _with_language, predicted
+from dotori.tunnel.page.verdicts import drift
 from dotori.tunnel.schedules import _within, lengths
 from dotori.tunnel.search import search
 from dotori.tunnel.settings import TunnelSettings, base_settings, shape
 from dotori.tunnel.transfer import _grown, _judged, seed_noise
-from dotori.tunnel.verdicts import drift
 
 
 def bowls(slope, noise=0.002, seed=0):

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from dotori.errors import UserError
-from dotori.tunnel.advice import advice
-from dotori.tunnel.findings import findings, verdict
-from dotori.tunnel.limits import limits
-from dotori.tunnel.page import write_page
+from dotori.tunnel.page.advice import advice
+from dotori.tunnel.page.findings import findings, verdict
+from dotori.tunnel.page.limits import limits
+from dotori.tunnel.page.shapes import SHAPES, read_chapters
+from dotori.tunnel.page.verdicts import drift, effective
+from dotori.tunnel.page.write import write_page
 from dotori.tunnel.power_law import effective_tokens
-from dotori.tunnel.shapes import SHAPES, read_chapters
-from dotori.tunnel.verdicts import drift, effective
 
 _spec = importlib.util.spec_from_file_location("planted_folder", Path(__file__).with_name("planted_folder.py"))
 planted = importlib.util.module_from_spec(_spec)

@@ -23,7 +23,7 @@ from dotori.tunnel.coordinate_check import coordinate_check
 from dotori.tunnel.ground import Ground, read_chapter
 from dotori.tunnel.job import Job
 from dotori.tunnel.ladder import held_out_job, score_held_out
-from dotori.tunnel.page import write_page
+from dotori.tunnel.page.write import write_page
 from dotori.tunnel.queue import Queue, open_queue
 from dotori.tunnel.settings import CHAPTERS, TunnelSettings, shape
 

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Literal
 
 from dotori.report.svg import WIDTH
-from dotori.tunnel.axes import Axis, Scale, round_values, scale_for, tick_text
+from dotori.tunnel.page.axes import Axis, Scale, round_values, scale_for, tick_text
 
 _LETTER = 6.8  # width of a letter of the ticks
 _TOP, _FOOT = 26, 40

@@ -6,8 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dotori.tunnel.verdicts import PLAIN, chance, chosen_rate, drift, edges, foretold, is_aside, near_best, own_variant
-from dotori.tunnel.words import (
+from dotori.tunnel.page.verdicts import (
+    PLAIN,
+    chance,
+    chosen_rate,
+    drift,
+    edges,
+    foretold,
+    is_aside,
+    near_best,
+    own_variant,
+)
+from dotori.tunnel.page.words import (
     between,
     bits,
     count,

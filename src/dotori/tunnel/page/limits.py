@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dotori.tunnel.verdicts import by_width, chance, edges, endings, largest
-from dotori.tunnel.words import (
+from dotori.tunnel.page.verdicts import by_width, chance, edges, endings, largest
+from dotori.tunnel.page.words import (
     between,
     bits,
     count,

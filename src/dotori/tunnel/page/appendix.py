@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from dotori.files import read_json
-from dotori.tunnel.shapes import without_nan
-from dotori.tunnel.words import bits, count, figure, is_number, language
+from dotori.tunnel.page.shapes import without_nan
+from dotori.tunnel.page.words import bits, count, figure, is_number, language
 
 _JOB = ".job.json"
 _DIGITS = re.compile("([0-9]+)")

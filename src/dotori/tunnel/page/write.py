@@ -12,13 +12,13 @@ import dotori.report
 from dotori.errors import UserError
 from dotori.files import atomic_write, read_json, to_json
 from dotori.report.html import duration
-from dotori.tunnel.advice import Advice, advice
-from dotori.tunnel.appendix import RunRow, appendix, read_runs
-from dotori.tunnel.chapters import ASKED, section
-from dotori.tunnel.findings import Finding, findings, verdict
-from dotori.tunnel.limits import limits
-from dotori.tunnel.shapes import read_chapters
-from dotori.tunnel.words import count, listing, plural
+from dotori.tunnel.page.advice import Advice, advice
+from dotori.tunnel.page.appendix import RunRow, appendix, read_runs
+from dotori.tunnel.page.chapters import ASKED, section
+from dotori.tunnel.page.findings import Finding, findings, verdict
+from dotori.tunnel.page.limits import limits
+from dotori.tunnel.page.shapes import read_chapters
+from dotori.tunnel.page.words import count, listing, plural
 
 FILE = "index.html"
 _TITLE = "What many small training runs say about a large one"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dotori.report.svg import short, ticks
-from dotori.tunnel.words import ten_to
+from dotori.tunnel.page.words import ten_to
 
 
 @dataclass(frozen=True)

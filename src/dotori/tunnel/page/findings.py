@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dotori.tunnel.verdicts import (
+from dotori.tunnel.page.verdicts import (
     MAIN,
     PLAIN,
     Drift,
@@ -24,7 +24,7 @@ from dotori.tunnel.verdicts import (
     own_variant,
     steepest,
 )
-from dotori.tunnel.words import (
+from dotori.tunnel.page.words import (
     between,
     bits,
     count,

@@ -8,10 +8,10 @@ from html import escape
 from typing import Any
 
 from dotori.report.html import duration
-from dotori.tunnel.charts import batch_charts, batch_prior_rows, bowl_charts, coordinate_charts, search_charts
-from dotori.tunnel.charts_of_runs import ladder_charts, schedule_charts
-from dotori.tunnel.verdicts import by_width, edges, effective, foretold, law
-from dotori.tunnel.words import (
+from dotori.tunnel.page.charts import batch_charts, batch_prior_rows, bowl_charts, coordinate_charts, search_charts
+from dotori.tunnel.page.charts_of_runs import ladder_charts, schedule_charts
+from dotori.tunnel.page.verdicts import by_width, edges, effective, foretold, law
+from dotori.tunnel.page.words import (
     between,
     bits,
     count,

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from dotori.tunnel.axes import Axis, ramps
-from dotori.tunnel.plot import Area, Item, Line, Mark, Row, Spot, plot, rows
-from dotori.tunnel.verdicts import by_width, chance, comparison, effective, foretold, law, near_best
-from dotori.tunnel.words import (
+from dotori.tunnel.page.axes import Axis, ramps
+from dotori.tunnel.page.plot import Area, Item, Line, Mark, Row, Spot, plot, rows
+from dotori.tunnel.page.verdicts import by_width, chance, comparison, effective, foretold, law, near_best
+from dotori.tunnel.page.words import (
     between,
     bits,
     count,

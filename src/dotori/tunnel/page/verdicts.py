@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dotori.tunnel.words import bits, listing, numbers
+from dotori.tunnel.page.words import bits, listing, numbers
 
 # The rules of a wind tunnel: a rate transfers when its optimum stays within one doubling over all widths.
 ONE_STEP = 1.0

@@ -9,10 +9,10 @@ from itertools import pairwise
 from typing import Any
 
 from dotori.report.svg import Bar, bar_chart
-from dotori.tunnel.axes import Axis, ramps
-from dotori.tunnel.plot import Item, Line, Mark, Row, Spot, plot
-from dotori.tunnel.verdicts import ONE_STEP, by_width, drift, edges, mean_bowl, steepest
-from dotori.tunnel.words import between, bits, count, figure, numbers, percent, plural, setting_name, variant_name
+from dotori.tunnel.page.axes import Axis, ramps
+from dotori.tunnel.page.plot import Item, Line, Mark, Row, Spot, plot
+from dotori.tunnel.page.verdicts import ONE_STEP, by_width, drift, edges, mean_bowl, steepest
+from dotori.tunnel.page.words import between, bits, count, figure, numbers, percent, plural, setting_name, variant_name
 
 # Priors of published laws, as they are called on the chart.
 _PRIORS = {"step_law": "Step Law", "deepseek": "DeepSeek", "minicpm": "MiniCPM"}
