@@ -29,9 +29,9 @@ _VALIDATION_BYTES = 50_000
 _FIRST = (-2.0, 0.0, 2.0)
 _RATES_A_BOWL = 5
 _WAVES = 8
-# Batches of other optimizers than the base run's are halved until a run has this many steps: AdamW spends its first
-# hundred on the frequencies of single tokens, where no rate differs from another.
-_FOREIGN_STEPS = 250
+# Rows at most in a batch of another optimizer than the base run's: AdamW spends its first hundred steps on the
+# frequencies of single tokens, where no rate differs from another, so it needs many short ones.
+_FOREIGN_ROWS = 4
 # What is left of a weight after all steps at the full rate, for the variant in which it does not depend on the rate.
 _INDEPENDENT_SHARE = 0.2
 
@@ -86,12 +86,9 @@ def _own_constants(ground: Ground, name: str) -> dict[str, float]:
     return {constant: getattr(model, constant) for constant in ("scale_emb", "scale_depth", "init_std")}
 
 
-def _batch(ground: Ground, name: str, tokens: int) -> int:
+def _batch(ground: Ground, name: str) -> int:
     batch: int = ground.tuned.get("batch_tokens", ground.s.train.batch_tokens)
-    if _is_foreign(ground, name):
-        while tokens // batch < _FOREIGN_STEPS and batch % (2 * ground.s.train.context) == 0:
-            batch //= 2
-    return batch
+    return min(batch, _FOREIGN_ROWS * ground.s.train.context) if _is_foreign(ground, name) else batch
 
 
 def _seeds(ground: Ground, name: str) -> int:
@@ -109,7 +106,7 @@ def own_variant(ground: Ground) -> str:
 
 
 def _job(ground: Ground, name: str, heads: int, step: float, seed: int, tokens: int) -> Job:
-    batch = _batch(ground, name, tokens)
+    batch = _batch(ground, name)
     changed = VARIANTS[name] | _own_constants(ground, name) | {"batch_tokens": batch}
     rates = {rate: _base(ground, rate, name) * 2**step for rate in ("lr", "matrix_lr")}
     if changed.get("independent_weight_decay"):

@@ -93,7 +93,8 @@ def _check(check: Chapter) -> _Sentences:
         is_on, passed = not name.startswith(PLAIN), bool(variant.get("passed"))
         start = f"{variant_name(name)}: signals inside the model"
         if passed:
-            text = f"{start} keep their size as it gets wider; the layer that changes most, {layer}, follows {power}."
+            stay = "do not grow" if slope["slope"] < 0 and variant.get("shrinks") else "keep their size"
+            text = f"{start} {stay} as it gets wider; the layer that changes most, {layer}, follows {power}."
         else:
             text = f"{start} change their size with its width; {layer} follows {power}."
         found.append((text, "good" if passed == is_on else "open" if is_aside(name) else "bad", ""))
