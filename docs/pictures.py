@@ -1,6 +1,7 @@
-"""Makes the pictures of the chat page with a headless Chromium: its PNG icons from web/icon.svg, and two screenshots.
+"""Makes the documentation's pictures with a headless Chromium: PNG icons from web/icon.svg, and screenshots.
 
 python docs/pictures.py icons
+python docs/pictures.py tunnel                          # of docs/tunnel_koen.html
 python docs/pictures.py page http://127.0.0.1:8080/     # of a running `dotori serve runs/demo/export-q4_0`
 """
 
@@ -58,6 +59,13 @@ def pictures(browser: Browser, url: str) -> None:
     phone.screenshot(path=DOCS / "page-phone.png")
 
 
+def tunnel(browser: Browser) -> None:
+    """The head of the wind tunnel's page."""
+    page = browser.new_page(viewport={"width": 1180, "height": 1000})
+    page.goto((DOCS / "tunnel_koen.html").as_uri())
+    page.screenshot(path=DOCS / "tunnel.png")
+
+
 def _opened(browser: Browser, url: str, width: int, height: int, **options: object) -> Page:
     context = browser.new_context(locale="ko-KR", viewport={"width": width, "height": height}, **options)
     page = context.new_page()
@@ -81,6 +89,8 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         if sys.argv[1:] == ["icons"]:
             icons(browser)
+        elif sys.argv[1:] == ["tunnel"]:
+            tunnel(browser)
         elif sys.argv[1:2] == ["page"] and len(sys.argv) == 3:
             pictures(browser, sys.argv[2])
         else:

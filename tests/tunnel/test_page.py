@@ -255,6 +255,15 @@ def test_signals_that_grow_with_the_rules_on_are_not_as_expected():
     assert advice({"check": chapter})[0].sureness == "not sure"
 
 
+def test_signals_that_shrink_are_not_said_to_keep_their_size():
+    chapter = planted.check()
+    variant = chapter["variants"]["mup muon"]
+    variant["slopes"]["logits"], variant["shrinks"] = {"slope": -0.5, "low": -0.52, "high": -0.48}, ["logits"]
+    text = next(finding.text for finding in findings({"check": chapter}) if "logits" in finding.text)
+    assert "do not grow" in text
+    assert "keep their size" not in text
+
+
 def test_schedules_are_equal_only_length_by_length():
     chapter = planted.schedules()
     assert "end as low as separate cosine runs at all 5 lengths" in said({"schedules": chapter}, "schedules")

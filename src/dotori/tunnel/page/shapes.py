@@ -41,6 +41,7 @@ class CheckVariant(TypedDict):
     activations: dict[str, dict[Key, list[Number]]]
     slopes: NotRequired[dict[str, Slope]]
     passed: NotRequired[bool | None]
+    shrinks: NotRequired[list[str]]
 
 
 class Check(TypedDict):
