@@ -17,7 +17,7 @@ from dotori.tunnel.coordinate_check import FLAT, activations, judged
 from dotori.tunnel.job import Result
 from dotori.tunnel.ladder import _with_language, predicted
 from dotori.tunnel.page.verdicts import drift
-from dotori.tunnel.schedules import _within, lengths
+from dotori.tunnel.schedules import _plan, _within, lengths
 from dotori.tunnel.search import search
 from dotori.tunnel.settings import TunnelSettings, base_settings, shape
 from dotori.tunnel.transfer import _grown, _judged, seed_noise
@@ -194,6 +194,12 @@ def test_lengths_are_whole_steps_and_starts_lie_before_their_ends(ground):
     assert whole(1, 128) == 1280
     assert start_of(1280, 0.1, 128) == 1152
     assert start_of(1280, 0.001, 128) == 1152  # one step at least
+
+
+def test_both_schedules_end_at_the_same_tokens_whatever_the_longest(ground):
+    for longest in range(300_000, 303_000, 61):
+        plan = _plan(ground, longest, {"wsd": 0, "cosine": 0})
+        assert [end for end in plan["cosine"] if not str(end).startswith("seed")] == list(plan["wsd"])
 
 
 def test_a_budget_that_fits_nothing_is_told_the_least_that_does(ground):

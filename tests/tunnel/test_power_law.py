@@ -96,6 +96,13 @@ def test_losses_that_do_not_belong_to_their_runs_give_no_prediction() -> None:
     assert leave_out_largest(SIZES, TOKENS, shuffled).worst_error > 0.1
 
 
+def test_points_at_a_quarter_of_the_compute_stay_though_they_are_whole_batches_long() -> None:
+    sizes = np.repeat([166e3, 362e3, 688e3, 1187e3], 4)
+    compute = 2e12 * np.tile([0.125, 0.25, 0.5, 1.0], 4)
+    tokens = np.ceil(compute / sizes / 1024) * 1024
+    assert len(leave_out_largest(sizes, tokens, LAWS[0].predict(sizes, tokens), draws=20).measured) == 8
+
+
 def test_huber_bears_a_spoilt_run_better_than_least_squares() -> None:
     robust, squares = [], []
     for seed in range(9):

@@ -162,7 +162,7 @@ def leave_out_largest(
     groups: Sequence[Hashable] | None = None,
     noise: float | None = None,
 ) -> LeftOut:
-    """Predicts the points of more than 1/`times` of the largest compute N D from all others.
+    """Predicts the points of more than 1/`times` of the largest compute N D (whole batches forgiven) from all others.
 
     Raises UserError as fit_power_law, for the points that remain, and for times <= 1.
     """
@@ -170,7 +170,7 @@ def leave_out_largest(
         raise UserError(f"power law: times {times}; it must be above 1; correct it")
     size, data, losses = _checked(n, d, loss)
     compute = size * data
-    out = compute > compute.max() / times
+    out = compute > 1.02 * compute.max() / times
     kept = None if groups is None else [group for group, is_out in zip(groups, out, strict=True) if not is_out]
     fit = fit_power_law(size[~out], data[~out], losses[~out], groups=kept)
     fits = bootstrap_fits(size[~out], data[~out], losses[~out], draws, seed, kept, noise)

@@ -91,7 +91,7 @@ def _plan(ground: Ground, longest: int, steps: dict[str, int]) -> dict[str, dict
         "forms": forms,
         "seeds": others,
         "tuning": {(name, step): job for name, runs in tuning.items() for step, job in runs.items()},
-        "cosine": _cosines(ground, longest, steps["cosine"]),
+        "cosine": _cosines(ground, ends, steps["cosine"]),
         "mixing": _mixing(ground, trunk, longest, starts[longest]),
     }
 
@@ -117,8 +117,7 @@ def _cosine(ground: Ground, tokens: int, step: int, seed: int) -> Job:
     return ground.job(settings, f"cosine of {tokens / 1e6:.2f} M, rate x {2.0**step:g}, seed {seed}")
 
 
-def _cosines(ground: Ground, longest: int, step: int) -> dict[Any, Job]:
-    ends = lengths(ground, longest)
+def _cosines(ground: Ground, ends: list[int], step: int) -> dict[Any, Job]:
     runs: dict[Any, Job] = {end: _cosine(ground, end, step, 0) for end in ends}
     return runs | {f"seed {n}": _cosine(ground, ends[0], step, n) for n in range(1, ground.s.seeds + 1)}
 

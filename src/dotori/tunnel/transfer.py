@@ -74,16 +74,8 @@ def _base(ground: Ground, rate: str, name: str) -> float:
 
 
 def _is_foreign(ground: Ground, name: str) -> bool:
-    """Whether a variant trains with another optimizer than the base run: what the search found is not for it."""
+    """Whether a variant trains with another optimizer than the base run: the rates that were found are not for it."""
     return VARIANTS[name]["optimizer"] != ground.s.train.optimizer
-
-
-def _own_constants(ground: Ground, name: str) -> dict[str, float]:
-    """The recipe's own constants for a foreign variant, in place of the search's."""
-    model = ground.s.train.model
-    if model is None or not _is_foreign(ground, name):
-        return {}
-    return {constant: getattr(model, constant) for constant in ("scale_emb", "scale_depth", "init_std")}
 
 
 def _batch(ground: Ground, name: str) -> int:
@@ -107,7 +99,7 @@ def own_variant(ground: Ground) -> str:
 
 def _job(ground: Ground, name: str, heads: int, step: float, seed: int, tokens: int) -> Job:
     batch = _batch(ground, name)
-    changed = VARIANTS[name] | _own_constants(ground, name) | {"batch_tokens": batch}
+    changed = VARIANTS[name] | {"batch_tokens": batch}
     rates = {rate: _base(ground, rate, name) * 2**step for rate in ("lr", "matrix_lr")}
     if changed.get("independent_weight_decay"):
         changed["weight_decay"] = round((1 - _INDEPENDENT_SHARE) / max(1, tokens // batch), 6)
