@@ -142,7 +142,7 @@ def test_refusals_are_quick_beside_a_stream(server):
 @pytest.mark.slow
 def test_memory_stays_flat_under_abuse(server):
     def rss() -> int:
-        """Resident KiB in use: what the C library keeps of freed blocks swings by tens of MB and is given back first."""
+        """Resident KiB in use: what the C library keeps of freed blocks, which swings, is given back first."""
         gc.collect()
         with suppress(AttributeError):  # glibc's alone
             ctypes.CDLL(None).malloc_trim(0)

@@ -155,6 +155,8 @@ def ladder(measured_off: float = 0.01) -> dict:
             for code in LAW}  # fmt: skip
     return {
         "points": points, "unique_tokens": 30_000_000,
+        "rates": {"factor": 0.5, "tried": {"0.25": 2.102, "0.5": 2.061, "1": 2.113}, "width": 72, "tokens": 2_700_000},
+        "chosen": {"lr": 0.0051, "matrix_lr": 0.0049},
         "fits": {code: dict(zip(("e", "a", "alpha", "b", "beta"), law, strict=True)) for code, law in LAW.items()},
         "band": {code: [[c, v, v * 0.985, v * 1.015] for c, v in rows] for code, rows in best.items()},
         "optimal": {

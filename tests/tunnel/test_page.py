@@ -264,6 +264,16 @@ def test_signals_that_shrink_are_not_said_to_keep_their_size():
     assert "keep their size" not in text
 
 
+def test_the_rate_that_is_advised_is_that_of_long_runs():
+    chapters = planted.chapters()
+    rate = next(row for row in advice(chapters) if row.anchor == "transfer")
+    assert rate.value == "0.0051"
+    assert "0.5 of it was best after 2.7 M tokens" in rate.reason
+    assert "Longer runs want a lower rate: after 2.7 M tokens" in said(chapters, "ladder")
+    chapters["ladder"]["rates"] |= {"factor": 1, "tried": {"0.5": 2.08, "1": 2.06}}
+    assert "Longer runs keep the rate of the short ones" in said(chapters, "ladder")
+
+
 def test_schedules_are_equal_only_length_by_length():
     chapter = planted.schedules()
     assert "end as low as separate cosine runs at all 5 lengths" in said({"schedules": chapter}, "schedules")

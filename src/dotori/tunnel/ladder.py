@@ -2,13 +2,16 @@
 
 L(N, D) = E + A N^-alpha + B D^-beta in bits per byte, for each language (MiniCPM, arXiv 2404.06395, section 4.5, and
 Hoffmann et al., arXiv 2203.15556). N counts what multiplies: training FLOPs a token / 6, head and attention included,
-so that C = 6 N D. Every size gets the same compute for its longest run. The prediction for a larger and longer run is
-written to prediction.json, whose hash is part of that run's address and lineage: the run cannot be older.
+so that C = 6 N D. Every size gets the same compute for its longest run. The bowls' runs are short, and the best rate
+falls as runs get longer: the middle size first looks for the rate that serves the ladder's lengths. The prediction for
+a larger and longer run is written to prediction.json, whose hash is part of that run's address and lineage: the run
+cannot be older.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,18 +38,53 @@ PREDICTION = "prediction.json"
 _POINTS = (0.125, 0.25, 0.5, 1.0)
 LEAST_STEPS, MOST_STEPS = 60, 10**7
 _SEED = 1
+# Rates tried for the ladder's lengths, in factors of 2 from those found before; lower ones down to the last follow.
+_RATE_STEPS, _LOWEST = (0, -1, -2), -6
 
 
 def ladder(ground: Ground) -> dict[str, Any]:
     """Runs the sizes, predicts, and returns the chapter without its held-out run, which `score_held_out` adds."""
     largest = _largest_flops(ground)
+    rates, probes, results = _paced(ground, largest)
+    ground = replace(ground, tuned=ground.tuned | rates["chosen"])
     plan = rungs(ground, largest)
     again = _again(ground, largest)
-    results = ground.queue.run([*(job for _, _, job in plan), *again.values()], "ladder")
-    chapter = fitted(ground, plan, again, results)
+    results |= ground.queue.run([*(job for _, _, job in plan), *again.values()], "ladder")
+    chapter = fitted(ground, plan, again, results) | rates
     predict(ground, chapter, largest)
-    jobs = with_needs([*(job for _, _, job in plan), *again.values()])
+    jobs = with_needs([*probes, *(job for _, _, job in plan), *again.values()])
     return ground.save("ladder", chapter, jobs, results)
+
+
+def _paced(ground: Ground, largest: float) -> tuple[dict[str, Any], list[Job], dict[str, Result]]:
+    """The rate of the ladder: what of the chapter tells of it, and the runs that were made."""
+    steps, results = set(_RATE_STEPS), dict[str, Result]()
+    while True:
+        probes = {step: _probe(ground, largest, step) for step in sorted(steps)}
+        results |= ground.queue.run(list(probes.values()), "ladder: rates")
+        best = min(steps, key=lambda step: (results[probes[step].id].score, step))
+        if best > min(steps) or best <= _LOWEST:
+            break
+        steps.add(best - 1)
+    tried = {f"{2.0**step:g}": results[job.id].score for step, job in probes.items()}
+    rates: dict[str, Any] = {
+        "factor": 2.0**best,
+        "tried": {factor: None if score == float("inf") else score for factor, score in tried.items()},
+        "width": _middle(ground) * ground.s.unit,
+        "tokens": max(_branches(ground, _middle(ground), largest, 0, _POINTS[:-1])),
+    }
+    return {"rates": rates, "chosen": ground.rates(best)}, list(probes.values()), results
+
+
+def _probe(ground: Ground, largest: float, step: int) -> Job:
+    """The middle size at the longest count but one, with another rate; the ladder goes on from the best one's trunk."""
+    slower = replace(ground, tuned=ground.tuned | ground.rates(step))
+    branches = _branches(slower, _middle(ground), largest, 0, _POINTS[:-1])
+    return branches[max(branches)]
+
+
+def _middle(ground: Ground) -> int:
+    return sorted(ground.s.ladder_heads)[(len(ground.s.ladder_heads) - 1) // 2]
 
 
 def length(ground: Ground) -> int:
@@ -68,6 +106,7 @@ def _branches(ground: Ground, heads: int, flops: float, seed: int, points: Seque
     most = flops / (6 * ground.size(heads, heads))
     starts = {end: start_of(end, ground.s.decay_share, batch) for end in {whole(part * most, batch) for part in points}}
     label = f"{heads * ground.s.unit} wide, {heads} layers{f', seed {seed}' if seed else ''}"
+    label += f", lr {ground.rates(0)['lr']:.2g}"
     trunk = Trunk(ground, heads, heads, starts.values(), label, {"seed": ground.s.train.seed + seed})
     return {end: trunk.decayed(end, start) for end, start in sorted(starts.items())}
 
@@ -100,7 +139,8 @@ def _largest_flops(ground: Ground) -> float:
 
     def cost(kilo_steps: int) -> float:
         flops = 6 * ground.size(max(ground.s.ladder_heads), max(ground.s.ladder_heads)) * kilo_steps * _batch(ground)
-        jobs = with_needs([*(job for _, _, job in rungs(ground, flops)), *_again(ground, flops).values()])
+        probes = [_probe(ground, flops, step) for step in _RATE_STEPS]
+        jobs = with_needs([*probes, *(job for _, _, job in rungs(ground, flops)), *_again(ground, flops).values()])
         held_out = held_out_job(ground, held_out_tokens(ground, flops), "")
         return ground.cost(jobs) + ground.cost([held_out])
 

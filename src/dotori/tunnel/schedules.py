@@ -102,17 +102,13 @@ def _all(plan: dict[str, dict[Any, Job]]) -> list[Job]:
 
 def _trunk(ground: Ground, cuts: list[int], seed: int, step: int) -> Trunk:
     label = f"WSD, rate x {2.0**step:g}{f', seed {seed}' if seed else ''}"
-    changed = _rates(ground, step) | {"seed": ground.s.train.seed + seed}
+    changed = ground.rates(step) | {"seed": ground.s.train.seed + seed}
     return Trunk(ground, ground.s.schedule_heads, _LAYERS, cuts, label, changed)
-
-
-def _rates(ground: Ground, step: int) -> dict[str, Any]:
-    return {n: ground.tuned.get(n, getattr(ground.s.train, n)) * 2.0**step for n in ("lr", "matrix_lr")}
 
 
 def _cosine(ground: Ground, tokens: int, step: int, seed: int) -> Job:
     # MiniCPM's comparator ends at a tenth of the rate.
-    given = _rates(ground, step) | {"schedule": "cosine", "lr_floor": 0.1, "seed": ground.s.train.seed + seed}
+    given = ground.rates(step) | {"schedule": "cosine", "lr_floor": 0.1, "seed": ground.s.train.seed + seed}
     settings = ground.settings(ground.s.schedule_heads, _LAYERS, tokens, given)
     return ground.job(settings, f"cosine of {tokens / 1e6:.2f} M, rate x {2.0**step:g}, seed {seed}")
 

@@ -121,6 +121,7 @@ def _held_out(s: TunnelSettings, queue: Queue, folder: Path, log: RunLog, chapte
 def _held_out_jobs(ground: Ground) -> list[Job]:
     found = read_chapter(ground.folder, "ladder")
     assert found is not None
+    ground = replace(ground, tuned=ground.tuned | found["chosen"])
     return [held_out_job(ground, found["prediction"]["d"], found["prediction"]["file_hash"])]
 
 

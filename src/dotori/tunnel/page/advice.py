@@ -80,11 +80,15 @@ def _rate(transfer: Chapter, chapters: Mapping[str, Chapter]) -> list[Advice]:
     chosen, variant = chosen_rate(transfer), transfer["variants"].get(own_variant(transfer))
     if chosen is None or variant is None:
         return []
-    setting, rate = setting_name(chosen[0]), figure(chosen[1])
+    ladder = chapters.get("ladder") or {}
+    paced, rates = (ladder.get("chosen") or {}).get(chosen[0]), ladder.get("rates") or {}
+    setting, rate = setting_name(chosen[0]), figure(chosen[1] if paced is None else paced)
     moved = drift(variant)
     if moved is None:
         return [Advice(setting, rate, "transfer", "not sure", "where it is best could not be found for every width")]
     reason = f"the best one moves {figure(moved.steps, 2)} doublings ({between(moved.low, moved.high)}) over all widths"
+    if paced is not None and rates.get("factor", 1) != 1:
+        reason += f"; {figure(rates['factor'])} of it was best after {count(rates['tokens'])} tokens"
     sureness: dict[str, Sureness] = {"transfers": "sure", "probably transfers": "fairly sure"}
     level = sureness.get(moved.kind, "not sure")
     if any(edges(variant).values()):

@@ -240,6 +240,8 @@ def _ladder_tables(ladder: Chapter) -> list[str]:
          {True: "inside", False: "outside", None: "not run"}[one.is_inside])
         for one in foretold(ladder)
     ]  # fmt: skip
+    rates = (ladder.get("rates") or {}).get("tried") or {}
+    tried = [(figure(float(factor)), bits(value)) for factor, value in sorted(rates.items(), key=lambda r: float(r[0]))]
     at = ladder.get("prediction") or {}
     size = (
         f" ({count(at['n'])} parameters, {count(at['d'])} tokens)"
@@ -250,6 +252,7 @@ def _ladder_tables(ladder: Chapter) -> list[str]:
         table(f"The prediction{size}", ["language", "#foretold", "#95 % interval", "#measured", ""], told, True),
         table("Every run of the fit", heads, rows),
         table("The fitted laws", ["language", "#e", "#a", "#alpha", "#b", "#beta"], laws),
+        table("The rate for this length", ["factor of the bowls' rate", "#bits per byte"], tried),
     ]
 
 

@@ -246,8 +246,23 @@ def _mixing(mixing: Mapping[str, Mapping[str, float | None]], noise: float | Non
     return [(f"Instructions mixed into the decay make answers better: {figures}.", "good", "")]
 
 
+def _pace(ladder: Chapter) -> _Sentences:
+    rates = ladder.get("rates") or {}
+    factor, tried = rates.get("factor"), rates.get("tried") or {}
+    own, first = tried.get(f"{factor:g}") if is_number(factor) else None, tried.get("1")
+    if own is None or first is None or not is_number(rates.get("tokens")):
+        return []
+    place = f"after {count(rates['tokens'])} tokens at width {rates.get('width')}"
+    if factor == 1:
+        return [(f"Longer runs keep the rate of the short ones: it was still the best {place}.", "good", "")]
+    text = (
+        f"Longer runs want a lower rate: {place} {figure(factor)} times the short runs' best ended at {bits(own)} bits "
+    )
+    return [(text + f"per byte, the short runs' best itself at {bits(first)}.", "open", "")]
+
+
 def _ladder(ladder: Chapter) -> _Sentences:
-    found: _Sentences = []
+    found = _pace(ladder)
     told = foretold(ladder)
     prediction = ladder.get("prediction") or {}
     more = prediction.get("times_largest")

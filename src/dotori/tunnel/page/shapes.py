@@ -229,6 +229,15 @@ class HeldOut(TypedDict):
     status: NotRequired[str | None]
 
 
+class LadderRates(TypedDict):
+    """Which `factor` of the bowls' rate served runs of `tokens` best; `tried`: factor -> bits per byte."""
+
+    factor: Number
+    tried: dict[Key, Number]
+    tokens: Number
+    width: NotRequired[int | None]
+
+
 class Ladder(TypedDict):
     """ladder.json: the law of model size and data.
 
@@ -237,6 +246,8 @@ class Ladder(TypedDict):
     """
 
     points: list[LadderPoint]
+    rates: NotRequired[LadderRates | None]
+    chosen: NotRequired[dict[str, Number] | None]
     unique_tokens: NotRequired[Number]
     fits: NotRequired[dict[str, LawOfSize | None] | None]
     band: NotRequired[dict[str, list[tuple[Positive, Number, Number, Number]] | None] | None]
