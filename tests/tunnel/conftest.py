@@ -13,7 +13,7 @@ from dotori.tunnel.ground import Ground
 from dotori.tunnel.queue import open_queue
 from dotori.tunnel.settings import TunnelSettings
 
-sys.path.insert(0, str(Path(__file__).parent))  # for tiny_tunnel and planted_folder
+sys.path.insert(0, str(Path(__file__).parent))  # for tiny_tunnel
 
 from tiny_tunnel import TINY
 
