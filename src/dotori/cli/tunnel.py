@@ -99,7 +99,7 @@ def _noted(out: Path) -> Path:
     """The dataset that the chapters in `out` were made with."""
     from dotori.files import read_json
 
-    return Path(read_json(out / "settings.json", "tunnel folder")["data"])
+    return out / read_json(out / "settings.json", "tunnel folder")["data"]
 
 
 def _of_text(place: Path) -> dict[str, Any]:

@@ -141,7 +141,10 @@ def _measured_shapes(s: TunnelSettings) -> list[TrainSettings]:
 
 def _note(folder: Path, s: TunnelSettings, data: Path, source: str) -> None:
     """Writes settings.json; refuses a folder whose chapters stand on other data or another base run."""
-    now: dict[str, Any] = {"source": source, "data": str(data), "unit": s.unit, "minutes": s.minutes}
+    # A dataset that was made in the folder moves with it.
+    own, place = folder.resolve(), data.resolve()
+    where = place.relative_to(own).as_posix() if place.is_relative_to(own) else str(place)
+    now: dict[str, Any] = {"source": source, "data": where, "unit": s.unit, "minutes": s.minutes}
     now["train"] = settings_json(s.train)
     now |= {name: list(getattr(s, name)) for name in ("check_widths", "bowl_heads", "batch_sizes", "ladder_heads")}
     path = folder / "settings.json"

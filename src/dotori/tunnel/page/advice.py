@@ -82,7 +82,8 @@ def _rate(transfer: Chapter, chapters: Mapping[str, Chapter]) -> list[Advice]:
         return []
     ladder = chapters.get("ladder") or {}
     paced, rates = (ladder.get("chosen") or {}).get(chosen[0]), ladder.get("rates") or {}
-    setting, rate = setting_name(chosen[0]), figure(chosen[1] if paced is None else paced)
+    advised = chosen[1] if paced is None else paced
+    setting, rate = setting_name(chosen[0]), figure(advised)
     moved = drift(variant)
     if moved is None:
         return [Advice(setting, rate, "transfer", "not sure", "where it is best could not be found for every width")]
@@ -93,7 +94,10 @@ def _rate(transfer: Chapter, chapters: Mapping[str, Chapter]) -> list[Advice]:
     level = sureness.get(moved.kind, "not sure")
     if any(edges(variant).values()):
         level, reason = "not sure", reason + "; some lie at the end of the rates tried"
-    return [Advice(setting, rate, "transfer", level, reason)]
+    other = (ladder.get("chosen") or transfer["chosen"]).get("lr") if chosen[0] == "matrix_lr" else None
+    rest = f"found by the search with the matrices' rate, kept at {figure(other / advised)} times it" if other else ""
+    rows = [Advice(setting_name("lr"), figure(other), "transfer", "not sure", rest)] if other else []
+    return [Advice(setting, rate, "transfer", level, reason), *rows]
 
 
 def _searched(search: Chapter, chapters: Mapping[str, Chapter]) -> list[Advice]:
