@@ -71,8 +71,8 @@ def _rules(check: Chapter, chapters: Mapping[str, Chapter]) -> list[Advice]:
     if failed:
         return [Advice("rules for width (muP)", "on", "check", "not sure", f"signals change size: {listing(failed)}")]
     off = [v for name, v in check["variants"].items() if name.startswith(PLAIN)]
-    reason = "signals keep their size with the rules"
-    reason += ", and do not without" if off and not any(v.get("passed") for v in off) else ""
+    reason = "signals do not grow with the rules"
+    reason += ", and do without" if off and not any(v.get("passed") for v in off) else ""
     return [Advice("rules for width (muP)", "on", "check", "sure", reason)]
 
 

@@ -43,7 +43,7 @@ ASKED = {
         "A wide model adds up more terms than a narrow one. Unless its first weights and learning rates shrink with "
         "the width, the numbers inside it grow, and what was tuned on a narrow model is wrong for a wide one.",
         "Models of several widths train for a few steps, with the width rules (muP, as in MiniCPM) on and off, and the "
-        "mean size of each layer's output is taken. Flat lines are what one wants.",
+        "mean size of each layer's output is taken. Lines that are flat, or fall, are what one wants.",
     ),
     "search": Asked(
         "Which settings suit the smallest model?",

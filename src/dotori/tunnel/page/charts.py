@@ -56,11 +56,14 @@ def _growth_reading(variant: Mapping[str, Any], widths: Sequence[float]) -> str:
     span = widths[-1] / widths[0]
     factor = span ** slope["slope"]
     change = (
-        f"{layer} changes most: {figure(factor, 2)} times over a {figure(span, 2)}-fold width "
+        f"most change in {layer}: {figure(factor, 2)} times over a {figure(span, 2)}-fold width "
         f"(width to the power {figure(slope['slope'], 2)}, 95 % interval "
         f"{between(slope.get('low'), slope.get('high'))})."
     )
-    return ("Flat, as it should be: " if variant.get("passed") else "Not flat: ") + change
+    if not variant.get("passed"):
+        return f"Not flat: {change}"
+    is_falling = slope["slope"] < 0 and variant.get("shrinks")
+    return f"{'Nothing grows' if is_falling else 'Flat'}, as it should be: {change}"
 
 
 def search_charts(search: Mapping[str, Any]) -> list[str]:
