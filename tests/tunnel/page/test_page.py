@@ -18,6 +18,7 @@ from dotori.tunnel.page.findings import findings, verdict
 from dotori.tunnel.page.limits import limits
 from dotori.tunnel.page.shapes import SHAPES, read_chapters
 from dotori.tunnel.page.verdicts import drift, effective
+from dotori.tunnel.page.words import count
 from dotori.tunnel.page.write import write_page
 from dotori.tunnel.power_law import effective_tokens
 
@@ -272,6 +273,15 @@ def test_the_rate_that_is_advised_is_that_of_long_runs():
     assert "Longer runs want a lower rate: after 2.7M tokens" in said(chapters, "ladder")
     chapters["ladder"]["rates"] |= {"factor": 1, "tried": {"0.5": 2.08, "1": 2.06}}
     assert "Longer runs keep the rate of the short ones" in said(chapters, "ladder")
+
+
+def test_the_batch_law_is_read_at_the_loss_that_is_foretold():
+    chapters = planted.chapters()
+    told = [chapters["ladder"]["prediction"][code]["value"] for code in planted.LAW]
+    row = next(row for row in advice(chapters) if row.anchor == "batch")
+    assert f"foretells, it says {count(9e4 / (sum(told) / 2) ** 5)}" in row.reason
+    del chapters["ladder"]
+    assert "foretells" not in next(row for row in advice(chapters) if row.anchor == "batch").reason
 
 
 def test_schedules_are_equal_only_length_by_length():

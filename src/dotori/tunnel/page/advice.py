@@ -132,6 +132,11 @@ def _batch(batch: Chapter, chapters: Mapping[str, Chapter]) -> list[Advice]:
         return [Advice(setting_name("batch_tokens"), count(chosen), "batch", "not sure", reason)]
     low, high = law.get("b_interval") or (None, None)
     reason = f"exponent {figure(law['b'], 2)} ({between(low, high)}), R² {figure(law.get('r2'), 2)}"
+    if told := [one.value for one in foretold(chapters.get("ladder") or {})]:
+        aim = sum(told) / len(told)
+        reason += (
+            f"; at the {bits(aim)} bits per byte that the ladder foretells, it says {count(law['a'] / aim ** law['b'])}"
+        )
     is_clear = low is not None and low > 0
     is_close = (law.get("r2") or 0.0) >= 0.8
     level: Sureness = "sure" if is_clear and is_close else "fairly sure" if is_clear else "not sure"
