@@ -21,6 +21,8 @@ from dotori.tokenizer.train_bpe import train_bpe
 
 torch.set_num_threads(1)  # shapes of tests are small: a second thread waits more than it works
 
+sys.path.insert(0, str(Path(__file__).parent))  # for parsed_page
+
 LOOPBACK = ("127.", "::1", "::ffff:127.", "localhost")
 
 

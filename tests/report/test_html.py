@@ -2,41 +2,13 @@
 
 import json
 import re
-from html.parser import HTMLParser
 
 import pytest
+from parsed_page import Page
 
 from dotori.errors import UserError
 from dotori.report.facts import read_run
 from dotori.report.html import ReportSettings, duration, render, size, write_report
-
-VOID = {"meta", "br", "hr", "img", "rect", "line", "path", "circle"}
-
-
-class Page(HTMLParser):
-    """Collects tags, attributes and visible text, and checks that tags nest."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.tags, self.attributes, self.text = [], [], [], ""
-        self.feed(text)
-        assert not self.open
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        self.attributes += attributes
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.tags.append(tag)
-        self.attributes += attributes
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
 
 
 def test_the_page_shows_every_part(run_folder):

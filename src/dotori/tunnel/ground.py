@@ -76,9 +76,9 @@ class Ground:
         }
         return replace(self.s.train, **(given | values))
 
-    def rates(self, step: float) -> dict[str, float]:
-        """Both rates, `step` factors of 2 away from what earlier chapters found or the base run has."""
-        return {name: self.tuned.get(name, getattr(self.s.train, name)) * 2.0**step for name in ("lr", "matrix_lr")}
+    def rates(self, factor: float) -> dict[str, float]:
+        """Both rates, `factor` times what earlier chapters found or the base run has."""
+        return {name: self.tuned.get(name, getattr(self.s.train, name)) * factor for name in ("lr", "matrix_lr")}
 
     def job(
         self,

@@ -73,12 +73,12 @@ def _paced(ground: Ground, largest: float) -> tuple[dict[str, Any], list[Job], d
         "width": _middle(ground) * ground.s.unit,
         "tokens": max(_branches(ground, _middle(ground), largest, 0, _POINTS[:-1])),
     }
-    return {"rates": rates, "chosen": ground.rates(best)}, list(probes.values()), results
+    return {"rates": rates, "chosen": ground.rates(2.0**best)}, list(probes.values()), results
 
 
 def _probe(ground: Ground, largest: float, step: int) -> Job:
     """The middle size at the longest count but one, with another rate; the ladder goes on from the best one's trunk."""
-    slower = replace(ground, tuned=ground.tuned | ground.rates(step))
+    slower = replace(ground, tuned=ground.tuned | ground.rates(2.0**step))
     branches = _branches(slower, _middle(ground), largest, 0, _POINTS[:-1])
     return branches[max(branches)]
 
@@ -104,9 +104,10 @@ def rungs(ground: Ground, largest: float) -> list[tuple[int, int, Job]]:
 def _branches(ground: Ground, heads: int, flops: float, seed: int, points: Sequence[float] = _POINTS) -> dict[int, Job]:
     batch = _batch(ground)
     most = flops / (6 * ground.size(heads, heads))
-    starts = {end: start_of(end, ground.s.decay_share, batch) for end in {whole(part * most, batch) for part in points}}
+    share = ground.s.ladder_decay_share
+    starts = {end: start_of(end, share, batch) for end in {whole(part * most, batch) for part in points}}
     label = f"{heads * ground.s.unit} wide, {heads} layers{f', seed {seed}' if seed else ''}"
-    label += f", lr {ground.rates(0)['lr']:.2g}"
+    label += f", lr {ground.rates(1.0)['lr']:.2g}"
     trunk = Trunk(ground, heads, heads, starts.values(), label, {"seed": ground.s.train.seed + seed})
     return {end: trunk.decayed(end, start) for end, start in sorted(starts.items())}
 
@@ -129,7 +130,7 @@ def held_out_tokens(ground: Ground, largest: float) -> int:
 def held_out_job(ground: Ground, tokens: int, prediction: str) -> Job:
     """The run that is predicted: one WSD run with the ladder's decay; `prediction` is the hash of prediction.json."""
     heads = ground.s.held_out_heads
-    settings = ground.settings(heads, heads, tokens, {"schedule": "wsd", "decay_share": ground.s.decay_share})
+    settings = ground.settings(heads, heads, tokens, {"schedule": "wsd", "decay_share": ground.s.ladder_decay_share})
     label = f"held out: {heads * ground.s.unit} wide, {heads} layers, {tokens / 1e6:.2f} M tokens"
     return ground.job(settings, label, parents=(("prediction", prediction),))
 

@@ -102,13 +102,13 @@ def _all(plan: dict[str, dict[Any, Job]]) -> list[Job]:
 
 def _trunk(ground: Ground, cuts: list[int], seed: int, step: int) -> Trunk:
     label = f"WSD, rate x {2.0**step:g}{f', seed {seed}' if seed else ''}"
-    changed = ground.rates(step) | {"seed": ground.s.train.seed + seed}
+    changed = ground.rates(2.0**step) | {"seed": ground.s.train.seed + seed}
     return Trunk(ground, ground.s.schedule_heads, _LAYERS, cuts, label, changed)
 
 
 def _cosine(ground: Ground, tokens: int, step: int, seed: int) -> Job:
     # MiniCPM's comparator ends at a tenth of the rate.
-    given = ground.rates(step) | {"schedule": "cosine", "lr_floor": 0.1, "seed": ground.s.train.seed + seed}
+    given = ground.rates(2.0**step) | {"schedule": "cosine", "lr_floor": 0.1, "seed": ground.s.train.seed + seed}
     settings = ground.settings(ground.s.schedule_heads, _LAYERS, tokens, given)
     return ground.job(settings, f"cosine of {tokens / 1e6:.2f} M, rate x {2.0**step:g}, seed {seed}")
 
@@ -131,10 +131,9 @@ def _mixing(ground: Ground, trunk: Trunk, longest: int, start: int) -> dict[Any,
     tokens = whole(_TUNING * (longest - start), batch)
 
     def tuned(init: Job, name: str, count: int) -> Job:
-        rates = {n: ground.tuned.get(n, getattr(ground.s.train, n)) * 0.2 for n in ("lr", "matrix_lr")}
         given: dict[str, Any] = {"model": None, "schedule": "wsd", "decay_share": 0.9, "warmup_steps": 5}
         given |= {"phases": (Phase(weights=chat),)}
-        settings = ground.settings(ground.s.schedule_heads, _LAYERS, count, given | rates)
+        settings = ground.settings(ground.s.schedule_heads, _LAYERS, count, given | ground.rates(0.2))
         return ground.job(settings, f"{name}: tuned on {count / 1e6:.2f} M", init=init, kind="sft")
 
     return {

@@ -1,16 +1,15 @@
 """The page shows what the chapters found, changes when they change, loads nothing, and says what is missing."""
 
 import copy
-import importlib.util
 import json
 import math
 import random
 import re
-from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
+import planted_folder as planted
 import pytest
+from parsed_page import Page
 
 from dotori.errors import UserError
 from dotori.tunnel.page.advice import advice
@@ -22,38 +21,9 @@ from dotori.tunnel.page.words import count
 from dotori.tunnel.page.write import write_page
 from dotori.tunnel.power_law import effective_tokens
 
-_spec = importlib.util.spec_from_file_location("planted_folder", Path(__file__).with_name("planted_folder.py"))
-planted = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(planted)
 
-VOID = {"meta", "br", "rect", "line", "path", "circle"}
-
-
-class Page(HTMLParser):
-    """Collects tags, attributes and visible text, and checks that tags nest."""
-
-    def __init__(self, path):
-        super().__init__()
-        self.open, self.tags, self.attributes, self.text = [], [], [], ""
-        self.source = path.read_text(encoding="utf-8")
-        self.feed(self.source)
-        assert not self.open
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        self.attributes += attributes
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.tags.append(tag)
-        self.attributes += attributes
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data.replace("\u00a0", " ")
+def read_page(path):
+    return Page(path.read_text(encoding="utf-8"))
 
 
 @pytest.fixture
@@ -67,7 +37,7 @@ def said(chapters, anchor):
 
 def test_the_page_shows_every_chapter(folder):
     path = write_page(folder)
-    page = Page(path)
+    page = read_page(path)
     assert path == folder / "index.html"
     for part in (
         "one learning rate serves widths 24 to 192",
@@ -86,14 +56,14 @@ def test_the_page_shows_every_chapter(folder):
 
 
 def test_order_of_the_page(folder):
-    text = Page(write_page(folder)).text
+    text = read_page(write_page(folder)).text
     heads = ["Settings to use", "What was found", "A wide model adds up", "What this cannot tell", "All 65 runs"]
     places = [text.index(head) for head in heads]
     assert places == sorted(places)
 
 
 def test_the_page_loads_nothing(folder):
-    page = Page(write_page(folder))
+    page = read_page(write_page(folder))
     assert not {"script", "link", "img", "iframe", "object"} & set(page.tags)
     outside = [(n, v) for n, v in page.attributes if n in ("src", "href", "srcset") and not v.startswith("#")]
     assert not outside
@@ -103,7 +73,7 @@ def test_the_page_loads_nothing(folder):
 
 
 def test_links_lead_to_something_on_the_page(folder):
-    page = Page(write_page(folder))
+    page = read_page(write_page(folder))
     ids = [value for name, value in page.attributes if name == "id"]
     assert len(ids) == len(set(ids))
     assert {value[1:] for name, value in page.attributes if name == "href"} <= set(ids)
@@ -130,14 +100,14 @@ def test_hostile_text_stays_text(tmp_path):
     (folder / "settings.json").write_text(json.dumps({"source": hostile, hostile: hostile}))
     run = next((folder / "runs").glob("*.job.json"))
     run.write_text(json.dumps({"label": hostile, "settings": {hostile: hostile}}))
-    page = Page(write_page(folder))
+    page = read_page(write_page(folder))
     assert not {"script", "img"} & set(page.tags)
     assert page.text.count("<script>alert") > 10
 
 
 def test_chapters_that_were_not_run_are_named_with_their_command(tmp_path):
     folder = planted.write_folder(tmp_path / "my tunnel", {"check": planted.check()})
-    page = Page(write_page(folder))
+    page = read_page(write_page(folder))
     assert f"dotori tunnel transfer recipes/demo.toml --out '{folder.as_posix()}'" in page.text
     assert "Not run: search, transfer, batch, schedules and ladder" in page.text
     assert "Nothing is known here of what was not run: search" in page.text
@@ -145,7 +115,7 @@ def test_chapters_that_were_not_run_are_named_with_their_command(tmp_path):
 
 
 def test_an_empty_folder_and_no_folder(tmp_path):
-    page = Page(write_page(tmp_path))
+    page = read_page(write_page(tmp_path))
     assert "dotori tunnel check SOURCE" in page.text
     assert "No runs are in this folder" in page.text
     with pytest.raises(UserError, match="no such folder"):
@@ -174,7 +144,7 @@ def test_a_malformed_job_is_named(folder):
 def complaint(folder, otherwise):
     """The message of the one error that is allowed, or else the name of the file that made a page."""
     try:
-        Page(write_page(folder))
+        read_page(write_page(folder))
     except UserError as error:
         return str(error)
     return f"{otherwise}.json"
@@ -271,6 +241,9 @@ def test_the_rate_that_is_advised_is_that_of_long_runs():
     assert rate.value == "0.0051"
     assert "0.5 of it was best after 2.7M tokens" in rate.reason
     assert "Longer runs want a lower rate: after 2.7M tokens" in said(chapters, "ladder")
+    assert "chance alone" not in said(chapters, "ladder")
+    chapters["ladder"]["noise"] = {"en": 0.03}
+    assert "chance alone can make 0.083" in said(chapters, "ladder")
     chapters["ladder"]["rates"] |= {"factor": 1, "tried": {"0.5": 2.08, "1": 2.06}}
     assert "Longer runs keep the rate of the short ones" in said(chapters, "ladder")
 
@@ -354,7 +327,7 @@ def test_every_finding_names_its_chapter_and_its_runs():
 
 
 def test_runs_of_every_kind_are_listed(folder):
-    text = Page(write_page(folder)).text
+    text = read_page(write_page(folder)).text
     for part in ("diverged: loss is not finite", "under way", "done", "41k", "The same in all of them", "context 128"):
         assert part in text, part
 
@@ -364,7 +337,7 @@ def test_nan_is_read_as_nothing(tmp_path):
     chapter["wsd"][next(iter(chapter["wsd"]))] = math.nan
     (tmp_path / "schedules.json").write_text(json.dumps(chapter))
     assert None in read_chapters(tmp_path)["schedules"]["wsd"].values()
-    assert "at all 4 lengths" in Page(write_page(tmp_path)).text
+    assert "at all 4 lengths" in read_page(write_page(tmp_path)).text
 
 
 @pytest.mark.parametrize("tokens", [1e5, 1e6, 3e6, 5e7, 1e9])

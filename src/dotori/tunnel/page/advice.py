@@ -95,7 +95,7 @@ def _rate(transfer: Chapter, chapters: Mapping[str, Chapter]) -> list[Advice]:
     if any(edges(variant).values()):
         level, reason = "not sure", reason + "; some lie at the end of the rates tried"
     other = (ladder.get("chosen") or transfer["chosen"]).get("lr") if chosen[0] == "matrix_lr" else None
-    rest = f"found by the search with the matrices' rate, kept at {figure(other / advised)} times it" if other else ""
+    rest = f"kept at {figure(other / advised)} times that of the matrices, not compared by itself" if other else ""
     rows = [Advice("learning rate of all else", figure(other), "transfer", "not sure", rest)] if other else []
     return [Advice(setting, rate, "transfer", level, reason), *rows]
 

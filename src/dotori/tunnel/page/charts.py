@@ -11,7 +11,7 @@ from typing import Any
 from dotori.report.svg import Bar, bar_chart
 from dotori.tunnel.page.axes import Axis, ramps
 from dotori.tunnel.page.plot import Item, Line, Mark, Row, Spot, plot
-from dotori.tunnel.page.verdicts import ONE_STEP, by_width, drift, edges, mean_bowl, steepest
+from dotori.tunnel.page.verdicts import ONE_STEP, by_width, drift, edges, falls, mean_bowl, steepest
 from dotori.tunnel.page.words import between, bits, count, figure, numbers, percent, plural, setting_name, variant_name
 
 # Priors of published laws, as they are called on the chart.
@@ -62,8 +62,7 @@ def _growth_reading(variant: Mapping[str, Any], widths: Sequence[float]) -> str:
     )
     if not variant.get("passed"):
         return f"Not flat: {change}"
-    is_falling = slope["slope"] < 0 and variant.get("shrinks")
-    return f"{'Nothing grows' if is_falling else 'Flat'}, as it should be: {change}"
+    return f"{'Nothing grows' if falls(variant, slope) else 'Flat'}, as it should be: {change}"
 
 
 def search_charts(search: Mapping[str, Any]) -> list[str]:

@@ -18,6 +18,7 @@ from dotori.tunnel.page.verdicts import (
     comparison,
     drift,
     endings,
+    falls,
     foretold,
     is_aside,
     near_best,
@@ -93,7 +94,7 @@ def _check(check: Chapter) -> _Sentences:
         is_on, passed = not name.startswith(PLAIN), bool(variant.get("passed"))
         start = f"{variant_name(name)}: signals inside the model"
         if passed:
-            stay = "do not grow" if slope["slope"] < 0 and variant.get("shrinks") else "keep their size"
+            stay = "do not grow" if falls(variant, slope) else "keep their size"
             text = f"{start} {stay} as it gets wider; the layer that changes most, {layer}, follows {power}."
         else:
             text = f"{start} change their size with its width; {layer} follows {power}."
@@ -255,10 +256,10 @@ def _pace(ladder: Chapter) -> _Sentences:
     place = f"after {count(rates['tokens'])} tokens at width {rates.get('width')}"
     if factor == 1:
         return [(f"Longer runs keep the rate of the short ones: it was still the best {place}.", "good", "")]
-    text = (
-        f"Longer runs want a lower rate: {place} {figure(factor)} times the short runs' best ended at {bits(own)} bits "
-    )
-    return [(text + f"per byte, the short runs' best itself at {bits(first)}.", "open", "")]
+    text = f"Longer runs want a lower rate: {place} {figure(factor)} times the short runs' best ended at {bits(own)}"
+    text += f" bits per byte, the short runs' best itself at {bits(first)}"
+    limit = max((chance(noise) or 0.0 for noise in (ladder.get("noise") or {}).values()), default=0.0)
+    return [(f"{text}; chance alone can make {bits(limit)}." if first - own <= limit else f"{text}.", "open", "")]
 
 
 def _ladder(ladder: Chapter) -> _Sentences:

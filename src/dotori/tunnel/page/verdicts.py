@@ -84,6 +84,11 @@ def edges(variant: Mapping[str, Any]) -> dict[str, bool]:
     return found
 
 
+def falls(variant: Mapping[str, Any], slope: Mapping[str, Any]) -> bool:
+    """Whether what changes most in a check that passed gets smaller with the width: safe, and not of the same size."""
+    return bool(slope["slope"] < 0 and variant.get("shrinks"))
+
+
 def is_aside(name: str) -> bool:
     """Whether a variant tries one thing more (`mup, embedding lr / r`): nothing is expected of it."""
     return "," in name
