@@ -16,6 +16,7 @@ from dotori.data.clean import CleanSettings
 from dotori.data.settings import DomainSettings, StorySettings
 from dotori.recipe.stages import STAGES
 from dotori.train.settings import ModelSettings, Phase
+from dotori.tunnel.settings import TunnelSettings
 
 OUT = Path(__file__).with_name("reference.md")
 PARTS = {"data": (DomainSettings, StorySettings, CleanSettings), "train": (ModelSettings, Phase)}
@@ -72,6 +73,7 @@ def main() -> int:
         lines += [f'### stage = "{name}"', "", *settings_table(stage.settings)]
         for part in PARTS.get(name, ()):
             lines += settings_table(part)
+    lines += ["## Settings of the tunnel", "", *settings_table(TunnelSettings)]
     text = "\n".join(lines).rstrip() + "\n"
     if "--check" in sys.argv:
         return int(not OUT.is_file() or OUT.read_text() != text)

@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -101,3 +103,8 @@ def test_every_verb_and_every_setting_of_training_is_explained():
 def test_nothing_is_left_to_fill_in(path):
     assert "@@" not in path.read_text()
     assert not re.search(r"\b(TODO|TBD|FIXME)\b", path.read_text())
+
+
+def test_the_reference_is_what_the_code_says():
+    checked = subprocess.run([sys.executable, str(ROOT / "docs" / "reference.py"), "--check"], check=False)
+    assert checked.returncode == 0, "docs/reference.md: the code has changed; run make docs"
