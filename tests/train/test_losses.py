@@ -41,7 +41,16 @@ def test_chunks_do_not_show(monkeypatch):
     hidden, weight, targets = torch.randn(300, 8), torch.randn(50, 8), torch.randint(0, 50, (300,))
     whole = linear_cross_entropy(hidden, weight, targets, 1.0)
     monkeypatch.setattr(losses, "CHUNK_ELEMENTS", 50 * 64)
+    monkeypatch.setattr(losses, "_CACHED_ELEMENTS", 50 * 20)
     torch.testing.assert_close(linear_cross_entropy(hidden, weight, targets, 1.0), whole)
+
+
+def test_a_loss_beyond_what_a_probability_can_hold():
+    hidden, weight = torch.tensor([[300.0], [-2.0]]), torch.tensor([[1.0], [-1.0], [0.5]], requires_grad=True)
+    loss = linear_cross_entropy(hidden, weight, torch.tensor([1, 0]), 1.0)
+    loss.backward()
+    assert loss.item() == pytest.approx(600 + 4 + torch.tensor([0.0, -4.0, -3.0]).exp().sum().log().item())
+    assert weight.grad[:, 0].isfinite().all()
 
 
 def test_nothing_to_learn_gives_zero_and_no_gradient():

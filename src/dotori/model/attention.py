@@ -29,6 +29,31 @@ def cache_mask(past: int, tokens: int, device: torch.device) -> torch.Tensor | N
     return torch.ones(tokens, past + tokens, dtype=torch.bool, device=device).tril(past)
 
 
+# Up to this many tokens a row, whole score matrices are 2 to 4 times as fast on a CPU as the blockwise kernel, forward
+# and backward (docs/log.md); beyond, their memory grows with the square of the row.
+WHOLE_SCORES_TOKENS = 512
+
+
+def attend(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None, is_causal: bool, scale: float
+) -> torch.Tensor:
+    """softmax(scale q k^T) v of q (B, N, T, H), k and v (B, N, S, H), all of one dtype -> (B, N, T, H).
+
+    mask bool, broadcastable to (B, 1, T, S): True where a token may look, at one place at least. is_causal asks for
+    T = S and no mask.
+    """
+    b, n, t, _ = q.shape
+    if q.device.type != "cpu" or t == 1 or k.shape[2] > WHOLE_SCORES_TOKENS:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=is_causal, scale=scale)
+    if is_causal:
+        mask = torch.ones(t, t, dtype=torch.bool).tril()
+    hidden = q.new_zeros(()) if mask is None else q.new_zeros(mask.shape).masked_fill_(~mask, float("-inf"))
+    hidden = hidden.expand(b, n, t, k.shape[2]).flatten(0, 1)
+    q, k, v = q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1)
+    scores = torch.baddbmm(hidden, q, k.mT, alpha=scale)
+    return (scores.softmax(-1) @ v).unflatten(0, (b, n))
+
+
 class Attention(nn.Module):
     """q, k and v are one matrix product: their weights are joined on the way in, so names stay Hugging Face's."""
 
@@ -53,10 +78,11 @@ class Attention(nn.Module):
     ) -> torch.Tensor:
         """x (B, T, D) -> (B, T, D). mask None: causal without a cache, everything cached with one."""
         b, t, _ = x.shape
-        q, k, v = self._project(x)  # (B, T, N|K|K, H)
+        both, v = self._project(x).split((self.heads + self.kv_heads, self.kv_heads), dim=2)  # (B, T, N + K|K, H)
         if self.q_norm is not None and self.k_norm is not None:
-            q, k = self.q_norm(q), self.k_norm(k)
-        q, k = rotate(q, *rotation), rotate(k, *rotation)
+            q, k = both.split((self.heads, self.kv_heads), dim=2)
+            both = torch.cat((self.q_norm(q), self.k_norm(k)), dim=2)
+        q, k = rotate(both, *rotation).split((self.heads, self.kv_heads), dim=2)
         q, k, v = (part.transpose(1, 2) for part in (q, k, v))  # (B, heads, T, H)
         if cache is not None:
             k, v = cache.append(self.layer, k.to(cache.keys.dtype), v.to(cache.keys.dtype))
@@ -64,13 +90,12 @@ class Attention(nn.Module):
         if self.heads != self.kv_heads:
             k, v = (part.repeat_interleave(self.heads // self.kv_heads, dim=1) for part in (k, v))
         is_causal = mask is None and cache is None
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=is_causal, scale=self.scale)
+        out = attend(q, k, v, mask, is_causal, self.scale)
         return self.o_proj(out.transpose(1, 2).reshape(b, t, self.heads * self.head_dim))
 
-    def _project(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _project(self, x: torch.Tensor) -> torch.Tensor:
+        """x (B, T, D) -> q, k and v behind each other (B, T, N + 2K, H)."""
         projections = (self.q_proj, self.k_proj, self.v_proj)
         bias = None if self.q_proj.bias is None else torch.cat([p.bias for p in projections])
         joined = F.linear(x, torch.cat([p.weight for p in projections]), bias)
-        joined = joined.view(*x.shape[:2], -1, self.head_dim)  # (B, T, N + 2K, H)
-        q, k, v = joined.split((self.heads, self.kv_heads, self.kv_heads), dim=2)
-        return q, k, v
+        return joined.view(*x.shape[:2], -1, self.head_dim)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dotori.model.attention import WHOLE_SCORES_TOKENS
 from dotori.model.config import ModelConfig
 
 
@@ -54,11 +55,13 @@ def bytes_per_token(config: ModelConfig, bits_per_weight: float) -> int:
 def training_memory_bytes(config: ModelConfig, micro_batch_tokens: int, context: int) -> int:
     """Peak bytes of a float32 step, within a fifth: weights, gradients, moments, activations, head.
 
-    Activations a token and layer: what autograd keeps, about 14 tensors of width D and 5 of width F, 4 bytes each;
-    and the boolean mask, `context` bytes a token for all layers.
+    Activations a token and layer: what autograd keeps, about 14 tensors of width D, 5 of width F and, where attention
+    keeps whole rows of probabilities, N of width `context`, 4 bytes each; and the boolean mask, `context` bytes a
+    token for all layers.
     """
     d, f = config.hidden_size, config.intermediate_size
     state = 16 * parameters(config)
-    activations = micro_batch_tokens * (config.num_hidden_layers * 4 * (14 * d + 5 * f) + context)
+    probabilities = config.num_attention_heads * context if context <= WHOLE_SCORES_TOKENS else 0
+    activations = micro_batch_tokens * (config.num_hidden_layers * 4 * (14 * d + 5 * f + probabilities) + context)
     head = 3 * 4 * (1 << 22) + 4 * config.vocab_size * d
     return state + activations + head

@@ -48,4 +48,4 @@ def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tenso
     """x (B, T, heads, H) turned by cos, sin (T, H/2); computed in float32, returned in x's dtype."""
     a, b = x.float().chunk(2, dim=-1)
     c, s = cos[:, None, :], sin[:, None, :]  # (T, 1, H/2), over heads
-    return torch.cat((a * c - b * s, b * c + a * s), dim=-1).to(x.dtype)
+    return torch.cat((torch.addcmul(a * c, b, s, value=-1), torch.addcmul(b * c, a, s)), dim=-1).to(x.dtype)

@@ -2,7 +2,7 @@
 
 The logits of a batch are its largest tensor: 4096 tokens x 8192 words x 4 bytes = 134 MB, and autograd keeps several.
 Here the head runs chunk by chunk, and since the loss is a sum whose gradient is known up to one factor, each chunk's
-gradient is formed at once, in place of its logits.
+gradient is formed at once, in place of its logits; on a CPU a few rows at a time, while they lie in its cache.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 import torch
 from torch.autograd.function import FunctionCtx
 
-# Logits alive at a time: few enough to stay near the cache, enough to keep the matrix products large.
+# Logits alive at a time: enough to keep the matrix products large.
 CHUNK_ELEMENTS = 1 << 22
+# Those that a CPU works on at a time, in float32.
+_CACHED_ELEMENTS = 1 << 19
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -29,21 +31,16 @@ class _LinearCrossEntropy(torch.autograd.Function):
         rows = max(64, CHUNK_ELEMENTS // weight.shape[0])
         for start in range(0, hidden.shape[0], rows):
             part, target = hidden[start : start + rows].to(dtype), targets[start : start + rows]
-            logits = (part @ head.t()).float().mul_(scale)  # (n, V)
-            normaliser = torch.logsumexp(logits, dim=1, keepdim=True)  # (n, 1)
-            counted = target >= 0
-            index = target.clamp(min=0)[:, None]
-            loss += torch.where(counted, (normaliser - logits.gather(1, index))[:, 0], 0.0).sum()
+            logits = part @ head.t()  # (n, V)
+            loss += _loss_and_gradient(logits, target, scale, with_gradient)
             if d_hidden is None or d_weight is None:
                 continue
-            probability = logits.sub_(normaliser).exp_()
-            probability.scatter_add_(1, index, probability.new_full((1, 1), -1.0).expand_as(index))
-            d_logits = probability.mul_(counted[:, None].float() * scale).to(dtype)
-            d_hidden[start : start + rows] = d_logits @ head
+            learnt = (target >= 0)[:, None].to(dtype) * scale
+            d_hidden[start : start + rows] = (logits @ head) * learnt
             if dtype == torch.float32:
-                d_weight.addmm_(d_logits.t(), part)
+                d_weight.addmm_(logits.t(), part * learnt)
             else:
-                d_weight += d_logits.t() @ part
+                d_weight += logits.t() @ (part * learnt)
         if with_gradient:
             ctx.save_for_backward(d_hidden, d_weight)  # type: ignore[arg-type]
         return loss
@@ -52,6 +49,26 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def backward(ctx: FunctionCtx, *grads: torch.Tensor) -> tuple:
         d_hidden, d_weight = ctx.saved_tensors  # type: ignore[attr-defined]
         return d_hidden * grads[0].to(d_hidden.dtype), d_weight * grads[0], None, None
+
+
+def _loss_and_gradient(logits: torch.Tensor, targets: torch.Tensor, scale: float, with_gradient: bool) -> torch.Tensor:
+    """Sum of the losses of `scale * logits` (n, V), nats; leaves softmax minus one-hot in place of the logits.
+
+    Rows without a target count nothing, but hold a gradient all the same.
+    """
+    loss = torch.zeros((), dtype=torch.float32, device=logits.device)
+    rows = len(logits) if logits.device.type != "cpu" else max(16, _CACHED_ELEMENTS // logits.shape[1])
+    for piece, target in zip(logits.split(rows), targets.split(rows), strict=True):
+        scaled = piece.float() if scale == 1 else piece.float() * scale
+        probability = scaled.softmax(1)
+        # log(sum(exp)) from the largest logit and its probability, which is never too small for its logarithm.
+        normaliser = scaled.amax(1) - probability.amax(1).log()
+        index = target.clamp(min=0)[:, None]
+        loss += torch.where(target >= 0, normaliser - scaled.gather(1, index)[:, 0], 0.0).sum()
+        if with_gradient:
+            probability.scatter_add_(1, index, probability.new_full((1, 1), -1.0).expand_as(index))
+            piece.copy_(probability)
+    return loss
 
 
 def linear_cross_entropy(

@@ -39,7 +39,7 @@ def is_matrix(name: str, parameter: nn.Parameter) -> bool:
 
 @torch.no_grad()
 def orthogonalize(g: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """Nearest semi-orthogonal matrices, singular values in about 0.7..1.2. g (..., rows, columns); returns float32."""
+    """Nearest semi-orthogonal matrices, singular values in about 0.7..1.2. g (n, rows, columns); returns float32."""
     x = g.to(dtype)
     is_tall = x.shape[-2] > x.shape[-1]
     x = x.mT if is_tall else x
@@ -47,7 +47,7 @@ def orthogonalize(g: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.
     a, b, c = QUINTIC
     for _ in range(NEWTON_SCHULZ_STEPS):
         gram = x @ x.mT
-        x = a * x + (b * gram + c * (gram @ gram)) @ x
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return (x.mT if is_tall else x).float()
 
 

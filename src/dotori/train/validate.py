@@ -34,13 +34,12 @@ def bits_per_byte(model: Transformer, dataset: Path, context: int, max_bytes: in
 @torch.inference_mode()
 def total_loss(model: Transformer, windows: list[Window]) -> float:
     """Sum of -log p over the scored tokens of `windows`, in nats."""
-    device = model.output_weight.device
-    total, scale = 0.0, 1 / model.config.logits_scaling
+    device, total = model.output_weight.device, 0.0
     order = sorted(range(len(windows)), key=lambda index: len(windows[index].ids))
     for group in _groups([windows[index] for index in order]):
         ids, targets = (torch.from_numpy(array).to(device) for array in _padded(group))
         hidden = model.hidden(ids)  # padding stands behind the text, so a causal mask hides it
-        total += linear_cross_entropy(hidden.flatten(0, 1), model.output_weight, targets.flatten(), scale).item()
+        total += _summed_loss(model, hidden, targets)
     return total
 
 
@@ -49,16 +48,22 @@ def answers_bits_per_byte(
     model: Transformer, tokenizer: Tokenizer, dataset: Path, context: int, domains: Sequence[str], most_rows: int = 64
 ) -> float | None:
     """Bits per byte of the assistant's words in held-out conversations; None where the dataset holds none back."""
-    device, scale = model.output_weight.device, 1 / model.config.logits_scaling
+    device = model.output_weight.device
     lengths = np.array([len(tokenizer.token_bytes(index)) for index in range(model.config.vocab_size)])
     lengths[list(tokenizer.special.values())] = 0
     total, size = 0.0, 0
     for batch in held_out_answers(dataset, context, domains, most_rows):
         ids, targets, documents = (torch.from_numpy(array).to(device) for array in batch)
-        hidden = model.hidden(ids, documents)
-        total += linear_cross_entropy(hidden.flatten(0, 1), model.output_weight, targets.flatten(), scale).item()
+        total += _summed_loss(model, model.hidden(ids, documents), targets)
         size += int(lengths[batch.targets[batch.targets != IGNORED]].sum())
     return total / math.log(2) / size if size else None
+
+
+def _summed_loss(model: Transformer, hidden: torch.Tensor, targets: torch.Tensor) -> float:
+    """Sum of -log p in nats; the head runs on scored positions alone, which are half of most windows."""
+    scored = targets != IGNORED
+    scale = 1 / model.config.logits_scaling
+    return linear_cross_entropy(hidden[scored], model.output_weight, targets[scored], scale).item()
 
 
 def _groups(windows: list[Window]) -> list[list[Window]]:
