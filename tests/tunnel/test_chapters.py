@@ -20,7 +20,7 @@ from dotori.tunnel.page.verdicts import drift
 from dotori.tunnel.schedules import _plan, _within, lengths
 from dotori.tunnel.search import search
 from dotori.tunnel.settings import TunnelSettings, base_settings, shape
-from dotori.tunnel.transfer import _grown, _judged, seed_noise
+from dotori.tunnel.transfer import _grown, _judged
 
 
 def bowls(slope, noise=0.002, seed=0):
@@ -65,13 +65,6 @@ def test_a_grid_grows_until_its_best_lies_inside():
     assert {2.0, 3.0, 4.0} <= steps
     assert _grown(steps, run(steps)) == steps
     assert _grown({0.0}, {0.0: [None]}) == {0.0, -2.0}  # all diverged: smaller rates
-
-
-def test_noise_is_the_spread_of_seeds_alone():
-    random = np.random.default_rng(3)
-    groups = [list(random.normal(level, 0.05, 4)) for level in range(300)]
-    assert seed_noise(groups) == pytest.approx(0.05, rel=0.08)
-    assert seed_noise([[1.0, None], [2.0]]) == 0.01
 
 
 def curves(law_b, widths=(48,)):

@@ -22,6 +22,7 @@ from dotori.files import atomic_write, read_json, sha256_file, to_json
 from dotori.tunnel.branches import Trunk, start_of, whole
 from dotori.tunnel.ground import Ground
 from dotori.tunnel.job import Job, Result, with_needs
+from dotori.tunnel.noise import seed_noise
 from dotori.tunnel.power_law import (
     Fit,
     bootstrap_fits,
@@ -32,7 +33,6 @@ from dotori.tunnel.power_law import (
     leave_out_largest,
     predict_band,
 )
-from dotori.tunnel.transfer import seed_noise
 
 PREDICTION = "prediction.json"
 _POINTS = (0.125, 0.25, 0.5, 1.0)

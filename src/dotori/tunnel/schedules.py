@@ -18,7 +18,7 @@ from dotori.train.validate import answers_bits_per_byte
 from dotori.tunnel.branches import Trunk, start_of, whole
 from dotori.tunnel.ground import Ground
 from dotori.tunnel.job import Job, Result, with_needs
-from dotori.tunnel.transfer import seed_noise
+from dotori.tunnel.noise import chance, seed_noise
 
 LEAST_TOKENS, MOST_TOKENS = 300_000, 60_000_000
 _LAYERS, _LENGTHS = 2, 5
@@ -186,7 +186,6 @@ def _chapter(
         "best_share": float(_best(shares) or 0) or None,
         "best_form": _best(forms),
         "mixing": _mixed(ground, plan["mixing"], results),
-        # Two single runs differ by chance by less than this in 19 of 20 cases.
         "verdicts": {"largest_gap": max(gaps.values(), default=None), "within_noise": _within(gaps, noise)},
     }
 
@@ -202,7 +201,7 @@ def _trunk_curve(plan: dict[str, dict[Any, Job]], results: dict[str, Result]) ->
 
 
 def _within(gaps: dict[str, float], noise: float) -> bool:
-    return bool(gaps) and max(gaps.values()) <= 1.96 * 2**0.5 * noise
+    return bool(gaps) and max(gaps.values()) <= chance(noise)
 
 
 def _best(scores: dict[str, float | None]) -> str | None:

@@ -16,7 +16,7 @@ from typing import Any
 from dotori.errors import UserError
 from dotori.tunnel.ground import Ground
 from dotori.tunnel.job import Job, Result
-from dotori.tunnel.transfer import seed_noise
+from dotori.tunnel.noise import chance, seed_noise
 
 RANGES = {"scale_emb": (1.0, 30.0), "scale_depth": (0.35, 4.0), "init_std": (0.01, 0.3), "lr": (1e-3, 1e-1)}
 LEAST_TOKENS, MOST_TOKENS = 60_000, 6_000_000
@@ -154,7 +154,6 @@ def _confirm(
     scores = {name: [results[job.id].score for job in made] for name, made in jobs.items()}
     means = {name: mean(values) for name, values in scores.items()}
     noise = seed_noise([[v if v != float("inf") else None for v in values] for values in scores.values()])
-    error = noise * (2 / _CONFIRMING) ** 0.5
     return (
         [job for made in jobs.values() for job in made],
         results,
@@ -162,8 +161,7 @@ def _confirm(
             "best_bits_per_byte": _finite(means["best"]),
             "default_bits_per_byte": _finite(means["default"]),
             "noise": noise,
-            # Student's t at 4 degrees of freedom, one-sided 97.5 %.
-            "is_better": means["best"] < means["default"] - 2.78 * error,
+            "is_better": means["best"] < means["default"] - chance(noise, _CONFIRMING),
         },
     )
 

@@ -14,6 +14,7 @@ from typing import Any
 from dotori.tunnel.bowl import drift
 from dotori.tunnel.ground import Ground
 from dotori.tunnel.job import Job, Result
+from dotori.tunnel.noise import seed_noise
 
 # variant -> settings; MiniCPM's own variant and that of the base optimizer get all seeds, the others one.
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -199,15 +200,3 @@ def _chosen(ground: Ground, variant: dict[str, Any]) -> dict[str, float] | None:
     optima = [log2(rate) for rate in list(variant["optimum"].values())[-2:]]
     shift = sum(optima) / len(optima) - log2(rate_of(ground, own_variant(ground), 0.0))
     return {rate: _base(ground, rate, own_variant(ground)) * 2**shift for rate in ("lr", "matrix_lr")}
-
-
-def seed_noise(groups: Iterable[list[float | None]]) -> float:
-    """Standard deviation between seeds, pooled over groups with two and more; 0.01 bits where none has."""
-    squares, degrees = 0.0, 0
-    for group in groups:
-        values = [value for value in group if value is not None]
-        if len(values) > 1 and len(values) == len(group):
-            mean = sum(values) / len(values)
-            squares += sum((value - mean) ** 2 for value in values)
-            degrees += len(values) - 1
-    return (squares / degrees) ** 0.5 if degrees else 0.01

@@ -106,7 +106,7 @@ def mean_bowl(bowl: Mapping[str, list[float | None]]) -> list[tuple[float, float
 
 
 def chance(noise: float | None) -> float | None:
-    """The difference that two runs with different seeds stay within in 95 % of cases."""
+    """The difference that two runs with different seeds stay within in 95 % of cases, few seeds allowed for."""
     return None if noise is None else _TWO_SEEDS * noise
 
 
