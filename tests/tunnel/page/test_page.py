@@ -272,6 +272,18 @@ def test_schedules_are_equal_only_length_by_length():
     assert any("without repeating a seed" in line for line in limits({"schedules": alone}))
 
 
+def test_a_choice_is_as_sure_as_chance_allows():
+    for scores, level in (
+        ((2.0, 2.5, 2.6), "sure"),
+        ((2.0, 2.001, 2.6), "fairly sure"),
+        ((2.0, 2.001, 2.002), "not sure"),
+    ):
+        forms = dict(zip(("linear", "exponential", "sqrt"), scores, strict=True)) | {"average": None}
+        chapter = planted.schedules() | {"forms": forms, "best_form": "linear"}
+        row = next(row for row in advice({"schedules": chapter}) if row.setting == "shape of the decay")
+        assert row.sureness == level
+
+
 def test_the_law_holds_misses_or_is_untested():
     held, missed, untested = planted.ladder(), planted.ladder(0.09), planted.ladder() | {"held_out": None}
     diverged = planted.ladder() | {"held_out": {"run": "a", "bits_per_byte": {}, "status": "diverged"}}

@@ -151,16 +151,19 @@ def _schedules(schedules: Chapter, chapters: Mapping[str, Chapter]) -> list[Advi
         ("length of the decay", None if share is None else f"last {percent(share)} of the run", "decay_lengths"),
         ("shape of the decay", None if form is None else form_name(form), "forms"),
     ):
-        best = near_best(schedules.get(key) or {}, noise)
+        tried = {name: score for name, score in (schedules.get(key) or {}).items() if score is not None}
+        best = near_best(tried, noise)
         if value is None or best is None:
             continue
         if noise is None:
             level, reason = "not sure", "no seed was repeated"
         elif len(best[1]) == 1:
             level, reason = "sure", "lower than all others by more than chance can make"
+        elif len(best[1]) == len(tried):
+            level, reason = "not sure", f"none of the {len(tried)} tried is worse by more than chance can make"
         else:
-            tried = len(schedules[key])
-            level, reason = "fairly sure", f"{len(best[1])} of the {tried} tried are as good as far as chance tells"
+            level = "fairly sure"
+            reason = f"{len(best[1])} of the {len(tried)} tried are as good as far as chance tells"
         found.append(Advice(setting, value, "schedules", level, reason))  # type: ignore[arg-type]
     return found
 
