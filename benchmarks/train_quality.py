@@ -1,15 +1,16 @@
 """What ten minutes of training on two cores teach: bits per byte of held-out Korean and English.
 
-    python benchmarks/train_quality.py --data ROOT [--minutes 10] [--set pretrain.lr=0.01 ...] [--out FOLDER]
-        [--runs 3] [--against pretrain.lr=0.02 ...]
+    python benchmarks/train_quality.py --data ROOT [--minutes 10] [--set pretrain.lr=0.01] [--out FOLDER]
+        [--runs 3] [--against pretrain.lr=0.02] [--against ...]
 
-ROOT is what recipes/koen_cpu.toml calls data.root. Tokenizer and shards are built first and timed apart; the clock of
-the training runs from the first step, and the decay, validation and checkpoints lie within it. The figure is taken on
+ROOT is what recipes/koen_cpu.toml calls data.root. Tokenizer and shards are built first; the clock of the training runs
+from the first step, and the decay, validation and checkpoints lie within it. The figure is taken on
 all documents that the split by hash held out (2 %), windows with half a context before what is scored, in the
 precision of the training. With --eval FILES the finished model also reads other text, as `dotori eval bpb` does.
 
 --runs repeats with other seeds, for an interval. --against trains the same recipe with other settings in turns with
-it, so that a change of the machine's speed meets both, and the gain is given with Welch's interval.
+it, and the gain is given with Welch's interval; with --tokens N every run reads so many tokens, however long they take,
+so that the machine's speed does not meddle with the gain.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from scipy import stats
 
 from dotori.checkpoint.folder import read_model
 from dotori.checkpoint.lineage import read_lineage
-from dotori.data.loader import read_manifest
+from dotori.data.loader import read_manifest, validation_languages
 from dotori.data.settings import DomainSettings
 from dotori.data.sources import find_files
 from dotori.errors import UserError
@@ -42,14 +43,16 @@ RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "koen_cpu.toml"
 STAGES = ("tokenizer", "data", "pretrain")
 
 
-def first_stages(assignments: list[str]) -> Recipe:
-    """The recipe up to its pretraining; conversations, which that does not read, may be missing."""
+def first_stages(assignments: list[str], tokens: int | None) -> Recipe:
+    """The recipe up to its pretraining, of so many tokens; conversations, which that does not read, may be missing."""
     recipe = read_recipe(RECIPE, assignments)
     tables = []
     for table in recipe.tables:
         if table.name in ("tokenizer", "data"):
             found = {name: domain for name, domain in table.settings.domains.items() if is_there(domain)}
             table = replace(table, settings=replace(table.settings, domains=found))
+        if table.name == "pretrain" and tokens:
+            table = replace(table, settings=replace(table.settings, tokens=tokens, minutes=None))
         if table.name in STAGES:
             tables.append(table)
     return replace(recipe, tables=tuple(tables))
@@ -75,7 +78,7 @@ def trained(recipe: Recipe, out: Path, log: RunLog) -> dict[str, float]:
 
 
 def described(recipe: Recipe, out: Path) -> dict:
-    """What the finished run in `out` was."""
+    """What the last run in `out` was."""
     metrics = read_lineage(out / "pretrain").metrics
     manifest = read_manifest(out / "data")["domains"]
     texts = [domain["splits"] for domain in manifest.values() if domain["format"] == "text"]
@@ -83,10 +86,8 @@ def described(recipe: Recipe, out: Path) -> dict:
     return {
         "training": {name: metrics[name] for name in names},
         "held_out_bytes": {
-            name.removeprefix("validation-"): split["bytes"]
-            for splits in texts
-            for name, split in splits.items()
-            if name.startswith("validation-")
+            language: sum(splits.get(f"validation-{language}", {}).get("bytes", 0) for splits in texts)
+            for language in validation_languages(out / "data")
         },
         "settings": settings_json(recipe.table("pretrain").settings),
         "vocab_size": read_manifest(out / "data")["vocab_size"],
@@ -128,8 +129,7 @@ def measured(recipe: Recipe, against: Recipe | None, out: Path, runs: int, files
     }
     if against:
         report["against"] = settings_json(against.table("pretrain").settings)
-        if runs > 1:
-            report["gain"] = {language: gain(columns["against"][language], own[language]) for language in own}
+        report["gain"] = {language: gain(columns["against"][language], own[language]) for language in own}
     return report
 
 
@@ -149,15 +149,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="folder of the pretrain-* sets")
     parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--tokens", type=int, help="of every run, in place of minutes")
     parser.add_argument("--set", dest="assignments", action="append", default=[], metavar="TABLE.KEY=VALUE")
     parser.add_argument("--against", action="append", default=[], metavar="TABLE.KEY=VALUE", help="settings to beat")
     parser.add_argument("--runs", type=int, default=1, help="of each, with other seeds")
-    parser.add_argument("--out", type=Path, help="keep the runs here")
+    parser.add_argument("--out", type=Path, help="keep the last run of each here")
     parser.add_argument("--eval", nargs="*", default=[], metavar="FILE", help="other text to read at the end")
     options = parser.parse_args()
+    if options.against and options.runs < 2:
+        parser.error("--against needs --runs of two at least: one run of each says nothing of chance")
     given = [f"data.root={options.data}", f"pretrain.minutes={options.minutes}", *options.assignments]
-    recipe = first_stages(given)
-    against = first_stages([*given, *options.against]) if options.against else None
+    recipe = first_stages(given, options.tokens)
+    against = first_stages([*given, *options.against], options.tokens) if options.against else None
     with tempfile.TemporaryDirectory() as scratch:
         out = options.out or Path(scratch) / "run"
         write("train_quality", measured(recipe, against, out, options.runs, options.eval))

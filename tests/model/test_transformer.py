@@ -146,7 +146,13 @@ def test_other_counts_by_hand():
     matrices = 2 * (32 * 8 * (4 + 4 + 2 + 2) + 3 * 32 * 48)
     assert flops_per_token(config, 64) == 6 * (matrices + 50 * 32) + 6 * 2 * 32 * 64
     assert kv_bytes(config, 10) == 2 * 2 * 2 * 8 * 10 * 2
-    assert training_memory_bytes(config, 128, 64) > 16 * parameters(config)
+    assert training_memory_bytes(config, 128, 64, "cuda") > 16 * parameters(config)
+    # Two layers keep 4 heads x 64 probabilities a token, unless there are too many of them.
+    kept = [
+        training_memory_bytes(config, n, 64, "cpu") - training_memory_bytes(config, n, 64, "cuda")
+        for n in (128, 1 << 20)
+    ]
+    assert kept == [128 * 2 * 4 * 4 * 64, 0]
 
 
 def test_init_is_uniform_at_first_and_repeats():

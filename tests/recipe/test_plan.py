@@ -44,9 +44,9 @@ def test_flops_are_counted_by_the_model_and_longer_runs_cost_more(micro_recipe, 
 
 def test_memory_grows_with_what_runs_at_once(micro_recipe):
     config = read_recipe(micro_recipe).table("train").settings.model.config(500, 64, (0, 2, 0))
-    small, large = (training_memory_bytes(config, tokens, 64) for tokens in (512, 8192))
+    small, large = (training_memory_bytes(config, tokens, 64, "cpu") for tokens in (512, 8192))
     assert small < large
-    assert training_memory_bytes(replace(config, vocab_size=50_000), 512, 64) > small + 16 * 49_500 * 64
+    assert training_memory_bytes(replace(config, vocab_size=50_000), 512, 64, "cpu") > small + 16 * 49_500 * 64
 
 
 @pytest.mark.parametrize(

@@ -29,9 +29,9 @@ def cache_mask(past: int, tokens: int, device: torch.device) -> torch.Tensor | N
     return torch.ones(tokens, past + tokens, dtype=torch.bool, device=device).tril(past)
 
 
-# Up to this many tokens a row, whole score matrices are 2 to 4 times as fast on a CPU as the blockwise kernel, forward
-# and backward (docs/log.md); beyond, their memory grows with the square of the row.
-WHOLE_SCORES_TOKENS = 512
+# Scores of one layer and micro-batch (64 MB in bf16) up to which a CPU keeps them whole: two products and a softmax
+# are 2 to 5 times as fast as the blockwise kernel on rows of 128 to 1,024 tokens, both ways (docs/log.md).
+WHOLE_SCORES = 1 << 25
 
 
 def attend(
@@ -39,19 +39,17 @@ def attend(
 ) -> torch.Tensor:
     """softmax(scale q k^T) v of q (B, N, T, H), k and v (B, N, S, H), all of one dtype -> (B, N, T, H).
 
-    mask bool, broadcastable to (B, 1, T, S): True where a token may look, at one place at least. is_causal asks for
-    T = S and no mask.
+    mask bool, broadcastable to (B, 1, T, S): True where a token may look, at one place at least; None is causal, or for
+    a single token everything. In bf16 whole scores are rounded to it before the softmax.
     """
     b, n, t, _ = q.shape
-    if q.device.type != "cpu" or t == 1 or k.shape[2] > WHOLE_SCORES_TOKENS:
+    if q.device.type != "cpu" or t == 1 or b * n * t * k.shape[2] > WHOLE_SCORES:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=is_causal, scale=scale)
-    if is_causal:
+    if mask is None:
         mask = torch.ones(t, t, dtype=torch.bool).tril()
-    hidden = q.new_zeros(()) if mask is None else q.new_zeros(mask.shape).masked_fill_(~mask, float("-inf"))
-    hidden = hidden.expand(b, n, t, k.shape[2]).flatten(0, 1)
-    q, k, v = q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1)
-    scores = torch.baddbmm(hidden, q, k.mT, alpha=scale)
-    return (scores.softmax(-1) @ v).unflatten(0, (b, n))
+    hidden = q.new_zeros(mask.shape).masked_fill_(~mask, float("-inf")).expand(b, n, t, k.shape[2])
+    scores = torch.baddbmm(hidden.flatten(0, 1), q.flatten(0, 1), k.flatten(0, 1).mT, alpha=scale)
+    return (scores.softmax(-1) @ v.flatten(0, 1)).unflatten(0, (b, n))
 
 
 class Attention(nn.Module):

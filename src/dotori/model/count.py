@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dotori.model.attention import WHOLE_SCORES_TOKENS
+from dotori.model.attention import WHOLE_SCORES
 from dotori.model.config import ModelConfig
 
 
@@ -52,16 +52,17 @@ def bytes_per_token(config: ModelConfig, bits_per_weight: float) -> int:
     return int(weights * bits_per_weight / 8)
 
 
-def training_memory_bytes(config: ModelConfig, micro_batch_tokens: int, context: int) -> int:
+def training_memory_bytes(config: ModelConfig, micro_batch_tokens: int, context: int, device: str) -> int:
     """Peak bytes of a float32 step, within a fifth: weights, gradients, moments, activations, head.
 
     Activations a token and layer: what autograd keeps, about 14 tensors of width D, 5 of width F and, where attention
-    keeps whole rows of probabilities, N of width `context`, 4 bytes each; and the boolean mask, `context` bytes a
-    token for all layers.
+    keeps whole scores (on a "cpu"), N of width `context`, 4 bytes each; and the boolean mask, `context` bytes a token
+    for all layers.
     """
     d, f = config.hidden_size, config.intermediate_size
     state = 16 * parameters(config)
-    probabilities = config.num_attention_heads * context if context <= WHOLE_SCORES_TOKENS else 0
-    activations = micro_batch_tokens * (config.num_hidden_layers * 4 * (14 * d + 5 * f + probabilities) + context)
+    scores = config.num_attention_heads * context
+    kept = scores if device == "cpu" and micro_batch_tokens * scores <= WHOLE_SCORES else 0
+    activations = micro_batch_tokens * (config.num_hidden_layers * 4 * (14 * d + 5 * f + kept) + context)
     head = 3 * 4 * (1 << 22) + 4 * config.vocab_size * d
     return state + activations + head

@@ -146,8 +146,10 @@ def _device_type(s: TrainSettings) -> str:
 
 
 def _memory(s: TrainSettings, config: ModelConfig) -> int:
-    micro = _MICRO_TOKENS[_device_type(s)] if s.micro_batch_tokens == "auto" else s.micro_batch_tokens
-    return training_memory_bytes(config, max(s.context, min(micro, s.batch_tokens)), s.context) + _PROCESS_BYTES
+    device = _device_type(s)
+    micro = _MICRO_TOKENS[device] if s.micro_batch_tokens == "auto" else s.micro_batch_tokens
+    at_once = max(s.context, min(micro, s.batch_tokens))
+    return training_memory_bytes(config, at_once, s.context, device) + _PROCESS_BYTES
 
 
 def _config(table: Table, recipe: Recipe, folder: Path) -> ModelConfig | None:

@@ -35,12 +35,13 @@ class _LinearCrossEntropy(torch.autograd.Function):
             loss += _loss_and_gradient(logits, target, scale, with_gradient)
             if d_hidden is None or d_weight is None:
                 continue
-            learnt = (target >= 0)[:, None].to(dtype) * scale
-            d_hidden[start : start + rows] = (logits @ head) * learnt
+            counted = (target >= 0)[:, None]
+            d_hidden[start : start + rows] = (logits @ head).float() * (counted * scale)
+            part = part * counted
             if dtype == torch.float32:
-                d_weight.addmm_(logits.t(), part * learnt)
+                d_weight.addmm_(logits.t(), part, alpha=scale)
             else:
-                d_weight += logits.t() @ (part * learnt)
+                d_weight.add_(logits.t() @ part, alpha=scale)
         if with_gradient:
             ctx.save_for_backward(d_hidden, d_weight)  # type: ignore[arg-type]
         return loss
@@ -79,4 +80,6 @@ def linear_cross_entropy(
     hidden (N, D) float; weight (V, D) float32; targets (N,) int64, negative where nothing is learnt. The products run
     in the autocast dtype where autocast is on, softmax and sums in float32. Returns a float32 scalar.
     """
+    if not torch.is_grad_enabled():  # within the function nothing tells
+        hidden, weight = hidden.detach(), weight.detach()
     return _LinearCrossEntropy.apply(hidden, weight, targets, scale)

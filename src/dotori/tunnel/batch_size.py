@@ -22,6 +22,7 @@ LEAST_TOKENS, MOST_TOKENS = 400_000, 50_000_000
 _LAYERS = 2
 # Token counts at which each run is branched and decayed, as shares of the longest.
 _POINTS = (0.125, 0.25, 0.5, 1.0)
+_DECAY_SHARE = 0.1
 _LOSSES = 5
 
 
@@ -69,7 +70,7 @@ def _runs(ground: Ground, tokens: int) -> dict[tuple[int, int], dict[int, Job]]:
             }
             warmup = max(1, round(ground.s.train.warmup_steps * base / batch))
             ends = sorted({whole(share * tokens, batch) for share in _POINTS})
-            starts = {end: start_of(end, ground.s.decay_share, batch) for end in ends}
+            starts = {end: start_of(end, _DECAY_SHARE, batch) for end in ends}
             label = f"batch {batch}, width {heads * ground.s.unit}"
             changed = rates | {"batch_tokens": batch, "warmup_steps": warmup}
             trunk = Trunk(ground, heads, _LAYERS, starts.values(), label, changed)

@@ -38,6 +38,8 @@ PREDICTION = "prediction.json"
 _POINTS = (0.125, 0.25, 0.5, 1.0)
 LEAST_STEPS, MOST_STEPS = 60, 10**7
 _SEED = 1
+# A tenth is too short for many tokens a parameter: small models flatten (docs/log.md).
+_DECAY_SHARE = 0.2
 # Rates tried for the ladder's lengths, in factors of 2 from those found before; lower ones down to the last follow.
 _RATE_STEPS, _LOWEST = (0, -1, -2), -6
 
@@ -104,8 +106,7 @@ def rungs(ground: Ground, largest: float) -> list[tuple[int, int, Job]]:
 def _branches(ground: Ground, heads: int, flops: float, seed: int, points: Sequence[float] = _POINTS) -> dict[int, Job]:
     batch = _batch(ground)
     most = flops / (6 * ground.size(heads, heads))
-    share = ground.s.ladder_decay_share
-    starts = {end: start_of(end, share, batch) for end in {whole(part * most, batch) for part in points}}
+    starts = {end: start_of(end, _DECAY_SHARE, batch) for end in {whole(part * most, batch) for part in points}}
     label = f"{heads * ground.s.unit} wide, {heads} layers{f', seed {seed}' if seed else ''}"
     label += f", lr {ground.rates(1.0)['lr']:.2g}"
     trunk = Trunk(ground, heads, heads, starts.values(), label, {"seed": ground.s.train.seed + seed})
@@ -130,7 +131,7 @@ def held_out_tokens(ground: Ground, largest: float) -> int:
 def held_out_job(ground: Ground, tokens: int, prediction: str) -> Job:
     """The run that is predicted: one WSD run with the ladder's decay; `prediction` is the hash of prediction.json."""
     heads = ground.s.held_out_heads
-    settings = ground.settings(heads, heads, tokens, {"schedule": "wsd", "decay_share": ground.s.ladder_decay_share})
+    settings = ground.settings(heads, heads, tokens, {"schedule": "wsd", "decay_share": _DECAY_SHARE})
     label = f"held out: {heads * ground.s.unit} wide, {heads} layers, {tokens / 1e6:.2f} M tokens"
     return ground.job(settings, label, parents=(("prediction", prediction),))
 
@@ -188,13 +189,13 @@ def fitted(
 
 
 def _noise(language: str, plan: list[tuple[int, int, Job]], again: dict[int, Job], results: dict[str, Result]) -> float:
-    """Standard deviation between seeds of one language's figure, in bits per byte."""
+    """Spread between seeds of one language's figure, in bits per byte (`seed_noise`)."""
     pairs = []
     for tokens, job in again.items():
         twin = next((other for _, count, other in plan if count == tokens), None)
         pairs.append([results[one.id].bits_per_byte.get(language) for one in (job, twin) if one is not None])
     values = [results[job.id].bits_per_byte[language] for _, _, job in plan if results[job.id].status == "done"]
-    # Two pairs say little: three tenths of a per cent at least.
+    # Two pairs may agree by luck: three tenths of a per cent at least.
     return max(seed_noise(pairs), 0.003 * min(values))
 
 

@@ -12,10 +12,10 @@ _UNKNOWN = 0.01
 
 
 def seed_noise(groups: Iterable[list[float | None]]) -> float:
-    """Standard deviation between seeds in bits per byte, pooled over groups with two and more; 0.01 where none has.
+    """Spread between seeds in bits per byte, pooled over groups with two and more; 0.01 where none has.
 
-    Few seeds understate their own spread, so it is widened by Student's t: 1.96 of it hold 19 of 20 runs. Groups with
-    a None (a run that diverged) do not count.
+    1.96 times it hold 19 of 20 runs: the standard deviation, widened by Student's t where few seeds tell it. Groups
+    with a None (a run that diverged) do not count.
     """
     squares, degrees = 0.0, 0
     for group in groups:

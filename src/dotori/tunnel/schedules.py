@@ -22,6 +22,8 @@ from dotori.tunnel.noise import chance, seed_noise
 
 LEAST_TOKENS, MOST_TOKENS = 300_000, 60_000_000
 _LAYERS, _LENGTHS = 2, 5
+# MiniCPM's share, of every length; the longest tries all.
+_DECAY_SHARE = 0.1
 _SHARES = (0.025, 0.05, 0.1, 0.2)
 _FORMS = ("linear", "exponential", "sqrt")
 # Each schedule's own best rate, looked for at the shortest length: factors of 2 from the rates found before.
@@ -61,7 +63,7 @@ def _batch(ground: Ground) -> int:
 
 def _tuning(ground: Ground, tokens: int) -> dict[str, dict[Any, Job]]:
     """Both schedules at the shortest length with three rates."""
-    start = start_of(tokens, ground.s.decay_share, _batch(ground))
+    start = start_of(tokens, _DECAY_SHARE, _batch(ground))
     return {
         "wsd": {step: _trunk(ground, [start], 0, step).decayed(tokens, start) for step in _RATE_STEPS},
         "cosine": {step: _cosine(ground, tokens, step, 0) for step in _RATE_STEPS},
@@ -70,7 +72,7 @@ def _tuning(ground: Ground, tokens: int) -> dict[str, dict[Any, Job]]:
 
 def _plan(ground: Ground, longest: int, steps: dict[str, int]) -> dict[str, dict[Any, Job]]:
     """All runs by group; `steps`: the rates of both schedules."""
-    batch, share = _batch(ground), ground.s.decay_share
+    batch, share = _batch(ground), _DECAY_SHARE
     ends = lengths(ground, longest)
     longest = ends[-1]
     starts = {end: start_of(end, share, batch) for end in ends}
@@ -182,7 +184,7 @@ def _chapter(
         "forms": forms,
         "base_form": ground.s.train.decay,
         "trunk": _trunk_curve(plan, results),
-        "decay_share": ground.s.decay_share,
+        "decay_share": _DECAY_SHARE,
         "best_share": float(_best(shares) or 0) or None,
         "best_form": _best(forms),
         "mixing": _mixed(ground, plan["mixing"], results),

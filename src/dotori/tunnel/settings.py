@@ -21,8 +21,6 @@ class TunnelSettings:
 
     `minutes`: wall time of all chapters. `unit`: width of one attention head; every width is a multiple of it.
     `bowl_heads`, `ladder_heads`, `held_out_heads`: widths in units; in the ladder a model of n units has n layers.
-    `decay_share`: of the batch law's runs and of the comparison with cosine; `ladder_decay_share`: of the ladder's and
-    the held-out run, where 10 % is too short for many tokens a parameter (docs/log.md).
     `chat`: weights of the conversation domains for the decay's mixture; none: all of the dataset's, equally.
     """
 
@@ -41,8 +39,6 @@ class TunnelSettings:
     ladder_heads: tuple[int, ...] = (2, 3, 4, 5)
     held_out_heads: int = 6
     held_out_times: float = 4.0
-    decay_share: float = 0.1
-    ladder_decay_share: float = 0.2
     seeds: int = 2
     chat: dict[str, float] | None = None
     workers: int | None = None

@@ -243,6 +243,7 @@ def test_the_rate_that_is_advised_is_that_of_long_runs():
     assert "Longer runs want a lower rate: after 2.7M tokens" in said(chapters, "ladder")
     assert "chance alone" not in said(chapters, "ladder")
     chapters["ladder"]["noise"] = {"en": 0.03}
+    assert "Longer runs may want a lower rate" in said(chapters, "ladder")
     assert "chance alone can make 0.083" in said(chapters, "ladder")
     chapters["ladder"]["rates"] |= {"factor": 1, "tried": {"0.5": 2.08, "1": 2.06}}
     assert "Longer runs keep the rate of the short ones" in said(chapters, "ladder")
@@ -274,6 +275,7 @@ def test_schedules_are_equal_only_length_by_length():
 
 def test_a_choice_is_as_sure_as_chance_allows():
     for scores, level in (
+        ((2.0, None, None), "not sure"),
         ((2.0, 2.5, 2.6), "sure"),
         ((2.0, 2.001, 2.6), "fairly sure"),
         ((2.0, 2.001, 2.002), "not sure"),

@@ -157,6 +157,8 @@ def _schedules(schedules: Chapter, chapters: Mapping[str, Chapter]) -> list[Advi
             continue
         if noise is None:
             level, reason = "not sure", "no seed was repeated"
+        elif len(tried) == 1:
+            level, reason = "not sure", "nothing else came to an end"
         elif len(best[1]) == 1:
             level, reason = "sure", "lower than all others by more than chance can make"
         elif len(best[1]) == len(tried):

@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from dotori.tunnel.noise import chance as seed_chance
 from dotori.tunnel.page.words import bits, listing, numbers
 
 # The rules of a wind tunnel: a rate transfers when its optimum stays within one doubling over all widths.
 ONE_STEP = 1.0
 MAIN, PLAIN = "mup", "standard"
-# Above this, two runs that differ by their seed alone would differ in 5 % of cases.
-_TWO_SEEDS = 1.96 * math.sqrt(2)
 # How fast repeated text wears out: the published constant, which the fits use too.
 _R_STAR = 15.39
 
@@ -107,7 +106,7 @@ def mean_bowl(bowl: Mapping[str, list[float | None]]) -> list[tuple[float, float
 
 def chance(noise: float | None) -> float | None:
     """The difference that two runs with different seeds stay within in 95 % of cases, few seeds allowed for."""
-    return None if noise is None else _TWO_SEEDS * noise
+    return None if noise is None else seed_chance(noise)
 
 
 @dataclass(frozen=True)
