@@ -204,3 +204,10 @@ def test_a_folder_without_text_is_refused(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert main(["tunnel", "check", str(tmp_path / "empty"), "--out", str(tmp_path / "out")]) == 65
     assert "no file" in capsys.readouterr().err
+
+
+def test_a_wrong_setting_is_refused_before_anything_is_made(tmp_path, capsys):
+    (tmp_path / "text.txt").write_text("도토리와 다람쥐.\n" * 50)
+    assert main(["tunnel", str(tmp_path / "text.txt"), "--set", "tunnel.widht=3", "--out", str(tmp_path / "out")]) == 65
+    assert "unknown key 'widht'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -44,8 +44,9 @@ def run(options: Namespace) -> int:
     others = [word for word in options.assignments if not word.startswith("tunnel.")]
     with RunLog() as log:
         try:
-            train, data = _prepared(source, others, options.out, log)
+            train, place = _read(source, others, options.out)
             settings = _settings(train, own, options.budget)
+            data = place if isinstance(place, Path) else _made(place, options.out, log)
             if options.dry_run:
                 return _show(plan_tunnel(settings, data, options.out, chapter, log), options.json)
             with stop_requests(None) as stop:
@@ -72,8 +73,8 @@ def _show(plan: dict[str, dict[str, float]], as_json: bool) -> int:
     return 0
 
 
-def _prepared(source: str, assignments: list[str], out: Path, log: Any) -> tuple[Any, Path]:
-    """The base run and the dataset folder of a source; tokenizer and data are made in `out` where they must be."""
+def _read(source: str, assignments: list[str], out: Path) -> tuple[Any, Any]:
+    """The base run of a source, and its dataset folder or the recipe that makes one; writes nothing."""
     from dotori.config import build, override
     from dotori.recipe.schema import check_recipe, read_recipe, settings_json
     from dotori.train.settings import TrainSettings
@@ -92,7 +93,7 @@ def _prepared(source: str, assignments: list[str], out: Path, log: Any) -> tuple
         train = build(TrainSettings, base["train"], "tunnel [train]")
     else:
         raise UserError(f"{source}: no such file or folder; a recipe, a dataset folder or a folder of text is needed")
-    return train, _made(recipe, out, log)
+    return train, recipe
 
 
 def _noted(out: Path) -> Path:
