@@ -17,7 +17,7 @@ from dotori.tunnel.coordinate_check import FLAT, activations, judged
 from dotori.tunnel.job import Result
 from dotori.tunnel.ladder import _with_language, predicted
 from dotori.tunnel.page.verdicts import drift
-from dotori.tunnel.schedules import _plan, _within, lengths
+from dotori.tunnel.schedules import _plan, lengths
 from dotori.tunnel.search import search
 from dotori.tunnel.settings import TunnelSettings, base_settings, shape
 from dotori.tunnel.transfer import _grown, _judged
@@ -171,12 +171,6 @@ def test_the_coordinate_check_passes_with_the_rules_and_fails_without():
     assert without["slopes"]["layer 1 mlp"]["low"] > FLAT
     assert abs(with_rules["slopes"]["layer 0 residual stream"]["slope"]) < FLAT
     assert len(with_rules["activations"]["logits"]["32"]) == 5
-
-
-def test_wsd_is_called_equal_only_within_noise():
-    assert _within({"1": 0.001, "2": -0.02}, 0.003)
-    assert not _within({"1": 0.02, "2": 0.0}, 0.003)
-    assert not _within({}, 0.003)
 
 
 def test_lengths_are_whole_steps_and_starts_lie_before_their_ends(ground):

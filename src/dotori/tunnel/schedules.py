@@ -18,7 +18,7 @@ from dotori.train.validate import answers_bits_per_byte
 from dotori.tunnel.branches import Trunk, start_of, whole
 from dotori.tunnel.ground import Ground
 from dotori.tunnel.job import Job, Result, with_needs
-from dotori.tunnel.noise import chance, seed_noise
+from dotori.tunnel.noise import seed_noise
 
 LEAST_TOKENS, MOST_TOKENS = 300_000, 60_000_000
 _LAYERS, _LENGTHS = 2, 5
@@ -169,7 +169,6 @@ def _chapter(
     noise = seed_noise([[cosine[first], *again], [wsd[first], *scores("seeds").values()]])
     trunk_tokens = sum(job.tokens for job in with_needs(plan["wsd"].values()))
     cosine_tokens = sum(job.tokens for name, job in plan["cosine"].items() if not str(name).startswith("seed"))
-    gaps = {n: value - other for n, value in wsd.items() if value is not None and (other := cosine[n]) is not None}
     forms, shares = scores("forms"), scores("shares")
     return {
         "lengths": [int(n) for n in wsd],
@@ -188,7 +187,6 @@ def _chapter(
         "best_share": float(_best(shares) or 0) or None,
         "best_form": _best(forms),
         "mixing": _mixed(ground, plan["mixing"], results),
-        "verdicts": {"largest_gap": max(gaps.values(), default=None), "within_noise": _within(gaps, noise)},
     }
 
 
@@ -200,10 +198,6 @@ def _trunk_curve(plan: dict[str, dict[Any, Job]], results: dict[str, Result]) ->
             tokens += job.tokens
             points.append([tokens, results[job.id].score])
     return [point for point in points if point[1] != float("inf")]
-
-
-def _within(gaps: dict[str, float], noise: float) -> bool:
-    return bool(gaps) and max(gaps.values()) <= chance(noise)
 
 
 def _best(scores: dict[str, float | None]) -> str | None:

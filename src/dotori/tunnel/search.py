@@ -161,6 +161,7 @@ def _confirm(
             "best_bits_per_byte": _finite(means["best"]),
             "default_bits_per_byte": _finite(means["default"]),
             "noise": noise,
+            "repeats": _CONFIRMING,
             "is_better": means["best"] < means["default"] - chance(noise, _CONFIRMING),
         },
     )

@@ -311,6 +311,12 @@ def test_a_search_that_found_nothing():
     assert "found nothing surely better than the defaults" in said({"search": chapter}, "search")
 
 
+def test_a_search_is_judged_by_means_over_its_seeds():
+    one, many = (said({"search": planted.search() | {"repeats": n}}, "search") for n in (1, 4))
+    assert "chance alone can make 0.017" in one
+    assert "chance alone can make 0.008" in many
+
+
 def test_instructions_in_the_decay_may_not_help():
     chapter = planted.schedules()
     chapter["mixing"]["A-2"]["answers_bpb"] = 0.928

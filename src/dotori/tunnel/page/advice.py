@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from dotori.tunnel.page.verdicts import (
     PLAIN,
-    chance,
     chosen_rate,
     drift,
     edges,
@@ -16,6 +15,7 @@ from dotori.tunnel.page.verdicts import (
     is_aside,
     near_best,
     own_variant,
+    search_chance,
 )
 from dotori.tunnel.page.words import (
     between,
@@ -104,9 +104,7 @@ def _searched(search: Chapter, chapters: Mapping[str, Chapter]) -> list[Advice]:
     chosen = search.get("chosen") or {}
     transfer = chapters.get("transfer")
     decided = chosen_rate(transfer) if transfer else None
-    best, default, limit = (
-        search.get("best_bits_per_byte"), search.get("default_bits_per_byte"), chance(search.get("noise")),
-    )  # fmt: skip
+    best, default, limit = search.get("best_bits_per_byte"), search.get("default_bits_per_byte"), search_chance(search)
     level: Sureness = "not sure"
     if best is None or default is None or limit is None:
         reason = "no repeated seed says what chance does"

@@ -23,6 +23,7 @@ from dotori.tunnel.page.verdicts import (
     is_aside,
     near_best,
     own_variant,
+    search_chance,
     steepest,
 )
 from dotori.tunnel.page.words import (
@@ -105,7 +106,7 @@ def _check(check: Chapter) -> _Sentences:
 def _search(search: Chapter) -> _Sentences:
     trials = plural(len(search["trials"]), "trial")
     best, default = search.get("best_bits_per_byte"), search.get("default_bits_per_byte")
-    limit = chance(search.get("noise"))
+    limit = search_chance(search)
     chance_words = "chance is unknown" if limit is None else f"chance alone can make {bits(limit)}"
     found: _Sentences = []
     if best is not None and default is not None:

@@ -76,6 +76,7 @@ class Search(TypedDict):
     best_bits_per_byte: NotRequired[Number]
     default_bits_per_byte: NotRequired[Number]
     noise: NotRequired[Number]
+    repeats: NotRequired[Positive]
     is_better: NotRequired[bool | None]
     importance: NotRequired[dict[str, Number] | None]
     tokens_a_run: NotRequired[Number]

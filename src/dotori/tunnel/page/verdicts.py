@@ -104,9 +104,14 @@ def mean_bowl(bowl: Mapping[str, list[float | None]]) -> list[tuple[float, float
     return [(rate, sum(losses) / len(losses)) for rate, losses in rows]
 
 
-def chance(noise: float | None) -> float | None:
-    """The difference that two runs with different seeds stay within in 95 % of cases, few seeds allowed for."""
-    return None if noise is None else seed_chance(noise)
+def chance(noise: float | None, runs: int = 1) -> float | None:
+    """The difference that the means of `runs` runs each, of other seeds, stay within in 95 % of cases."""
+    return None if noise is None else seed_chance(noise, runs)
+
+
+def search_chance(search: Mapping[str, Any]) -> float | None:
+    """The limit of chance between the default and the best of a search, which are means over fresh seeds."""
+    return chance(search.get("noise"), search.get("repeats", 1))
 
 
 @dataclass(frozen=True)
