@@ -2,8 +2,9 @@
 
     python benchmarks/tunnel_queue.py DATASET [--runs 24] [--seconds 60]
 
-Each run trains 0.1 M parameters outside of the embedding, long enough to take `--seconds` alone with all cores. The two
-ways work on runs of different seeds, in turns of `--block` runs, so that a change of the machine's speed meets both.
+Each run trains 0.1 M parameters outside of the embedding as recipes/tunnel_koen.toml does (Muon, 1,024 tokens a step, the
+precision that the queue measured to be worth it), long enough to take `--seconds` alone with all cores. The two ways
+work on runs of different seeds, in turns of `--block` runs, so that a change of the machine's speed meets both.
 """
 
 from __future__ import annotations
@@ -35,9 +36,12 @@ def base(data: Path) -> TrainSettings:
         model=ModelSettings(hidden_size=64, num_hidden_layers=2, num_attention_heads=2),
         steps=1,
         context=128,
-        batch_tokens=2048,
+        batch_tokens=1024,
+        optimizer="muon",
+        lr=0.01,
+        matrix_lr=0.02,
+        weight_decay=0.0,
         phases=(Phase(weights=weights),),
-        precision="float32",
         validation_bytes=20_000,
         keep_stable=False,
     )
@@ -68,6 +72,7 @@ def main() -> None:
     ):
         packed.measure([s])
         serial.measure([s])
+        s = replace(s, precision=packed.machine.precision)
         # One run at a time gets every core, whatever the queue itself would choose.
         serial.machine = replace(serial.machine, workers=1, threads=cores, threads_alone=cores)
         probe = Job(replace(s, steps=400), key, label="probe")
@@ -93,6 +98,7 @@ def main() -> None:
         "ratio": round(spent["one_after_another"] / spent["packed"], 3),
         "workers": workers,
         "threads_a_worker": threads,
+        "precision": s.precision,
     }
     write("tunnel_queue", report)
 
