@@ -1,10 +1,11 @@
 """Whether packing small runs onto cores pays: the tunnel's queue against one run after another with all cores each.
 
-    python benchmarks/tunnel_queue.py DATASET [--runs 24] [--seconds 60]
+    python benchmarks/tunnel_queue.py DATASET [--runs 24] [--seconds 60] [--batch 512]
 
-Each run trains 0.1 M parameters outside of the embedding as recipes/tunnel_koen.toml does (Muon, 1,024 tokens a step,
-the precision that the queue measured to be worth it), long enough to take `--seconds` alone with all cores. The two
-ways work on runs of different seeds, in turns of `--block` runs, so that a change of the machine's speed meets both.
+Each run trains 0.1 M parameters outside of the embedding with Muon, `--batch` tokens a step (512 lies in the range that
+the batch law found best for such models, 470 to 970) and the precision that the queue measured to be worth it, long
+enough to take `--seconds` alone with all cores. The two ways work on runs of different seeds, in turns of `--block`
+runs, so that a change of the machine's speed meets both.
 """
 
 from __future__ import annotations
@@ -28,15 +29,15 @@ from dotori.tunnel.job import Job
 from dotori.tunnel.queue import Queue, open_queue
 
 
-def base(data: Path) -> TrainSettings:
-    """The run: 64 wide, two layers, on the dataset's text."""
+def base(data: Path, batch: int) -> TrainSettings:
+    """The run: 64 wide, two layers, on the dataset's text; `batch` tokens a step."""
     domains = read_manifest(data)["domains"]
     weights = {name: 1.0 for name, entry in domains.items() if entry["format"] == "text"}
     return TrainSettings(
         model=ModelSettings(hidden_size=64, num_hidden_layers=2, num_attention_heads=2),
         steps=1,
         context=128,
-        batch_tokens=1024,
+        batch_tokens=batch,
         optimizer="muon",
         lr=0.01,
         matrix_lr=0.02,
@@ -62,8 +63,10 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=24)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--block", type=int, default=6)
+    parser.add_argument("--batch", type=int, default=512, help="tokens a step")
     options = parser.parse_args()
-    cores, s, key = torch.get_num_threads(), base(options.data), sha256_json(data_lineage(options.data))
+    cores, key = torch.get_num_threads(), sha256_json(data_lineage(options.data))
+    s = base(options.data, options.batch)
     with (
         tempfile.TemporaryDirectory() as scratch,
         RunLog() as log,
@@ -75,9 +78,10 @@ def main() -> None:
         s = replace(s, precision=packed.machine.precision)
         # One run at a time gets every core, whatever the queue itself would choose.
         serial.machine = replace(serial.machine, workers=1, threads=cores, threads_alone=cores)
-        probe = Job(replace(s, steps=400), key, label="probe")
-        seconds = timed(serial, [probe], "probe")
-        steps = max(400, round(400 * options.seconds / seconds))
+        # A run costs a fixed time besides its steps: two probes tell them apart.
+        short, long = (timed(serial, [Job(replace(s, steps=n), key, label="probe")], "probe") for n in (400, 1600))
+        a_step = (long - short) / 1200
+        steps = round((options.seconds - short) / a_step) + 400
 
         def jobs(first: int, seed: int) -> list[Job]:
             numbers = range(first, min(first + options.block, options.runs))
@@ -94,6 +98,7 @@ def main() -> None:
     report = {
         "runs": options.runs,
         "steps_a_run": steps,
+        "batch_tokens": options.batch,
         "non_embedding_parameters": non_embedding_parameters(s.model.config(2048, s.context, (0, 1, 2))),
         "seconds": {name: round(value, 1) for name, value in total.items()},
         "seconds_of_turns": {name: [round(value, 1) for value in turns] for name, turns in spent.items()},

@@ -15,7 +15,7 @@ from dotori.tunnel.batch_size import _law, _minima, tokens_for
 from dotori.tunnel.branches import start_of, whole
 from dotori.tunnel.coordinate_check import FLAT, activations, judged
 from dotori.tunnel.job import Result
-from dotori.tunnel.ladder import _with_language, predicted
+from dotori.tunnel.ladder import _with_language, law_of, predicted
 from dotori.tunnel.page.verdicts import drift
 from dotori.tunnel.schedules import _plan, lengths
 from dotori.tunnel.search import search
@@ -131,11 +131,11 @@ def test_a_planted_law_foretells_the_larger_run():
 
 def test_a_shuffled_ladder_is_not_a_law():
     chapter = ladder_chapter()
-    straight = _with_language(chapter, "ko")
+    straight = _with_language(chapter, "ko", *law_of(chapter, "ko"))
     values = [point["bits_per_byte"]["ko"] for point in chapter["points"]]
     for point, value in zip(chapter["points"], np.random.default_rng(0).permutation(values), strict=True):
         point["bits_per_byte"]["ko"] = float(value)
-    shuffled = _with_language(chapter, "ko")
+    shuffled = _with_language(chapter, "ko", *law_of(chapter, "ko"))
     assert straight["self_check"]["ko"]["worst_error"] < 0.02
     assert shuffled["self_check"]["ko"]["worst_error"] > 3 * straight["self_check"]["ko"]["worst_error"]
     ratios = [chapter["optimal"]["ko"] for chapter in (straight, shuffled)]

@@ -12,10 +12,16 @@ import shlex
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dotori.cli.options import add_json, add_out, add_set, duration, print_json
 from dotori.errors import Interrupted, UserError
+
+if TYPE_CHECKING:
+    from dotori.recipe.schema import Recipe
+    from dotori.runlog import RunLog
+    from dotori.train.settings import TrainSettings
+    from dotori.tunnel.settings import TunnelSettings
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -73,7 +79,7 @@ def _show(plan: dict[str, dict[str, float]], as_json: bool) -> int:
     return 0
 
 
-def _read(source: str, assignments: list[str], out: Path) -> tuple[Any, Any]:
+def _read(source: str, assignments: list[str], out: Path) -> tuple[TrainSettings, Path | Recipe]:
     """The base run of a source, and its dataset folder or the recipe that makes one; writes nothing."""
     from dotori.config import build, override
     from dotori.recipe.schema import check_recipe, read_recipe, settings_json
@@ -113,7 +119,7 @@ def _of_text(place: Path) -> dict[str, Any]:
     }
 
 
-def _made(recipe: Any, out: Path, log: Any) -> Path:
+def _made(recipe: Recipe, out: Path, log: RunLog) -> Path:
     from dataclasses import replace
 
     from dotori.recipe.run import run_recipe
@@ -126,7 +132,7 @@ def _made(recipe: Any, out: Path, log: Any) -> Path:
     return out / data.name
 
 
-def _settings(train: Any, assignments: list[str], budget: float | None) -> Any:
+def _settings(train: TrainSettings, assignments: list[str], budget: float | None) -> TunnelSettings:
     from dotori.config import build, override
     from dotori.tunnel.settings import TunnelSettings
 

@@ -30,7 +30,7 @@ def cache_mask(past: int, tokens: int, device: torch.device) -> torch.Tensor | N
 
 
 # Scores of one layer and micro-batch (64 MB in bf16) up to which a CPU keeps them whole: two products and a softmax
-# are 2 to 5 times as fast as the blockwise kernel on rows of 128 to 1,024 tokens, both ways (docs/log.md).
+# are 2 to 4 times as fast as the blockwise kernel on rows of 128 to 1,024 tokens (benchmarks/attention.py).
 WHOLE_SCORES = 1 << 25
 
 

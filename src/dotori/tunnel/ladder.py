@@ -20,6 +20,7 @@ import numpy as np
 from dotori.errors import UserError
 from dotori.files import atomic_write, read_json, sha256_file, to_json
 from dotori.tunnel.branches import Trunk, start_of, whole
+from dotori.tunnel.budgets import what_to_train
 from dotori.tunnel.ground import Ground
 from dotori.tunnel.job import Job, Result, with_needs
 from dotori.tunnel.noise import seed_noise
@@ -183,9 +184,10 @@ def fitted(
         "self_check": {},
     }
     chapter["noise"] = {language: _noise(language, plan, again, results) for language in ground.languages}
-    for language in ground.languages:
-        chapter |= _with_language(chapter, language)
-    return chapter
+    laws = {language: law_of(chapter, language) for language in ground.languages}
+    for language, law in laws.items():
+        chapter |= _with_language(chapter, language, *law)
+    return chapter | {"budgets": what_to_train(ground, laws, float(unique), chapter["noise"])}
 
 
 def _noise(language: str, plan: list[tuple[int, int, Job]], again: dict[int, Job], results: dict[str, Result]) -> float:
@@ -199,11 +201,16 @@ def _noise(language: str, plan: list[tuple[int, int, Job]], again: dict[int, Job
     return max(seed_noise(pairs), 0.003 * min(values))
 
 
-def _with_language(chapter: dict[str, Any], language: str) -> dict[str, Any]:
+def law_of(chapter: dict[str, Any], language: str) -> tuple[Fit, list[Fit]]:
+    """The law of one language through the chapter's points, and its bootstrap."""
     n, d, loss = arrays(chapter, language)
     groups, noise = _trunks(chapter), chapter["noise"][language]
-    fit = fit_power_law(n, d, loss, groups=groups)
-    fits = bootstrap_fits(n, d, loss, groups=groups, noise=noise)
+    return fit_power_law(n, d, loss, groups=groups), bootstrap_fits(n, d, loss, groups=groups, noise=noise)
+
+
+def _with_language(chapter: dict[str, Any], language: str, fit: Fit, fits: list[Fit]) -> dict[str, Any]:
+    n, d, loss = arrays(chapter, language)
+    groups, noise = _trunks(chapter), chapter["noise"][language]
     flops = float(max(6 * n * d))
     low, _, high = doptimal_ratio_interval(fits, flops)
     best_n, best_d = compute_optimal(fit, flops)
@@ -270,12 +277,9 @@ def predict(ground: Ground, chapter: dict[str, Any], largest: float) -> None:
 
 def predicted(chapter: dict[str, Any], language: str, n: float, tokens: int) -> dict[str, float]:
     """Bits per byte of a run of size `n` on `tokens`, with a 95 % band; a pure function of the points."""
-    sizes, d, loss = arrays(chapter, language)
-    groups, noise = _trunks(chapter), chapter["noise"][language]
-    fit = fit_power_law(sizes, d, loss, groups=groups)
-    fits = bootstrap_fits(sizes, d, loss, groups=groups, noise=noise)
-    seen = float(effective_tokens(np.array([float(tokens)]), float(chapter["unique_tokens"]))[0])
-    return predict_band(fit, fits, n, seen, noise)._asdict()
+    fit, fits = law_of(chapter, language)
+    seen = float(effective_tokens(float(tokens), float(chapter["unique_tokens"])))
+    return predict_band(fit, fits, n, seen, chapter["noise"][language])._asdict()
 
 
 def score_held_out(folder: Path, chapter: dict[str, Any], result: Result) -> dict[str, Any]:

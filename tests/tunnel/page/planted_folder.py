@@ -163,6 +163,12 @@ def ladder(measured_off: float = 0.01) -> dict:
             "ko": {"flops": most, "n": 4.1e5, "d": 3.2e7, "ratio": 78.0, "low": 24.0, "high": 210.0},
             "en": {"flops": most, "n": 5.9e5, "d": 2.2e7, "ratio": 37.0, "low": 26.0, "high": 61.0},
         },
+        "budgets": [
+            {"minutes": minutes, "width": width, "layers": layers, "n": 12.0 * layers * width**2, "d": int(tokens),
+             "flops": 72.0 * layers * width**2 * tokens, "good_widths": [width - 24, width + 48],
+             "languages": {code: {"value": v - 0.1, "low": v - 0.2, "high": v} for code, v in told.items()}}
+            for minutes, width, layers, tokens in ((10.0, 96, 4, 1.2e7), (60.0, 168, 7, 9e7), (480.0, 288, 12, 2e8))
+        ],
         "prediction": {"n": n, "d": d, "flops": 6 * n * d, "times_largest": 6 * n * d / most, "file_hash": "f" * 64}
         | {code: {"value": v, "low": v - 0.03, "high": v + 0.03} for code, v in told.items()},
         "held_out": {"run": run_id("held out"), "bits_per_byte": {c: v + measured_off for c, v in told.items()}},

@@ -296,6 +296,21 @@ def test_the_law_holds_misses_or_is_untested():
     assert any("No run outside the fit" in line for line in limits({"ladder": untested}))
 
 
+def test_a_size_for_an_hour_is_as_sure_as_its_compute_is_near(folder):
+    def size(chapter):
+        return next(row for row in advice({"ladder": chapter}) if row.setting.startswith("model for an hour"))
+
+    near, missed, far = planted.ladder(), planted.ladder(measured_off=0.2), planted.ladder()
+    far["budgets"][1]["flops"] *= 100
+    assert size(near).value == "168 wide, 7 layers"
+    assert "90M tokens; widths 144 to 216" in size(near).reason
+    assert [size(chapter).sureness for chapter in (near, missed, far)] == ["fairly sure", "not sure", "not sure"]
+    text = read_page(write_page(folder)).text
+    assert "What to train on this machine alone, by the law" in text
+    assert "8 h 00 min" in text
+    assert "times the compute tested" in text
+
+
 def test_batch_laws_that_say_nothing():
     chapter = planted.batch()
     assert "The best batch grows as the loss falls" in said({"batch": chapter}, "batch")

@@ -16,6 +16,7 @@ from dotori.tunnel.page.verdicts import (
     near_best,
     own_variant,
     search_chance,
+    tested_flops,
 )
 from dotori.tunnel.page.words import (
     between,
@@ -27,11 +28,14 @@ from dotori.tunnel.page.words import (
     listing,
     percent,
     setting_name,
+    times,
     variant_name,
 )
 
 Chapter = Mapping[str, Any]
 Sureness = Literal["sure", "fairly sure", "not sure"]
+# The time for which a size is advised; the ladder's table has others.
+_MINUTES = 60
 # Tokens per parameter known within this factor choose a size well enough.
 _NARROW = 3.0
 
@@ -185,4 +189,20 @@ def _ladder(ladder: Chapter, chapters: Mapping[str, Chapter]) -> list[Advice]:
         reason = f"95 % interval {between(low, high)}; {tested[tests.get(code)]}"
         setting = f"tokens per parameter, {language(code)}"
         found.append(Advice(setting, figure(best["ratio"], 2), "ladder", level, reason))
-    return found
+    return [*found, *(_size(row, ladder) for row in ladder.get("budgets") or [] if row["minutes"] == _MINUTES)]
+
+
+def _size(row: Mapping[str, Any], ladder: Chapter) -> Advice:
+    held = [one.is_inside for one in foretold(ladder)]
+    low, high = row["good_widths"]
+    beyond = row["flops"] / max(tested_flops(ladder), 1.0)
+    reason = f"{count(row['d'])} tokens; widths {low} to {high} are as good as far as the law tells"
+    reason += f"; {times(beyond)} the compute that was tested" if beyond > 1.02 else ""
+    is_near = bool(held) and all(held) and beyond <= _NARROW
+    return Advice(
+        "model for an hour on this machine",
+        f"{row['width']} wide, {row['layers']} layers",
+        "ladder",
+        "fairly sure" if is_near else "not sure",
+        reason,
+    )

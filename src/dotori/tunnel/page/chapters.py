@@ -10,7 +10,7 @@ from typing import Any
 from dotori.report.html import duration
 from dotori.tunnel.page.charts import batch_charts, batch_prior_rows, bowl_charts, coordinate_charts, search_charts
 from dotori.tunnel.page.charts_of_runs import ladder_charts, schedule_charts
-from dotori.tunnel.page.verdicts import by_width, edges, effective, foretold, law
+from dotori.tunnel.page.verdicts import by_width, edges, effective, foretold, law, tested_flops
 from dotori.tunnel.page.words import (
     between,
     bits,
@@ -22,6 +22,7 @@ from dotori.tunnel.page.words import (
     numbers,
     percent,
     plural,
+    times,
     variant_name,
 )
 
@@ -250,10 +251,36 @@ def _ladder_tables(ladder: Chapter) -> list[str]:
     )
     return [
         table(f"The prediction{size}", ["language", "#foretold", "#95 % interval", "#measured", ""], told, True),
+        _budget_table(ladder, codes),
         table("Every run of the fit", heads, rows),
         table("The fitted laws", ["language", "#e", "#a", "#alpha", "#b", "#beta"], laws),
         table("The rate for this length", ["factor of the bowls' rate", "#bits per byte"], tried),
     ]
+
+
+def _budget_table(ladder: Chapter, codes: Sequence[str]) -> str:
+    tested, rows = tested_flops(ladder), []
+    for row in ladder.get("budgets") or []:
+        low, high = row["good_widths"]
+        bands = [row["languages"].get(code) or {} for code in codes]
+        rows.append(
+            (
+                duration(60 * row["minutes"]),
+                f"{row['width']} × {row['layers']}",
+                str(low) if low == high else f"{low} to {high}",
+                count(row["n"]),
+                count(row["d"]),
+                *(f"{bits(band.get('value'))} ({bits(band.get('low'))} to {bits(band.get('high'))})" for band in bands),
+                f"{times(row['flops'] / tested)} the compute tested" if row["flops"] > 1.02 * tested > 0 else "",
+            )
+        )
+    heads = ["time", "width × layers", "widths as good", "#parameters", "#tokens"]
+    return table(
+        "What to train on this machine alone, by the law",
+        [*heads, *(f"#{language(code)}" for code in codes), ""],
+        rows,
+        True,
+    )
 
 
 _BODIES: dict[str, tuple[Callable[[Chapter], list[str]], Callable[[Chapter], list[str]]]] = {

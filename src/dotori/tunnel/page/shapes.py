@@ -222,6 +222,22 @@ class Band(TypedDict):
     high: NotRequired[Number]
 
 
+class Budget(TypedDict):
+    """What to train in `minutes` of the machine, with `flops` of compute, and what the law foretells of it.
+
+    `good_widths`: the smallest and the largest that are as good as far as the law tells.
+    """
+
+    minutes: Positive
+    width: int
+    layers: int
+    n: Positive
+    d: Positive
+    flops: Positive
+    good_widths: tuple[int, int]
+    languages: dict[str, Band]
+
+
 class HeldOut(TypedDict):
     """What the run that was foretold reached."""
 
@@ -253,6 +269,7 @@ class Ladder(TypedDict):
     fits: NotRequired[dict[str, LawOfSize | None] | None]
     band: NotRequired[dict[str, list[tuple[Positive, Number, Number, Number]] | None] | None]
     optimal: NotRequired[dict[str, Optimal | None] | None]
+    budgets: NotRequired[list[Budget] | None]
     prediction: NotRequired[dict[str, Band | Number | str] | None]
     held_out: NotRequired[HeldOut | None]
     evidence: NotRequired[list[str]]

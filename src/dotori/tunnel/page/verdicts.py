@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from dotori.tunnel.noise import chance as seed_chance
-from dotori.tunnel.page.words import bits, listing, numbers
+from dotori.tunnel.page.words import bits, is_number, listing, numbers
 
 # The rules of a wind tunnel: a rate transfers when its optimum stays within one doubling over all widths.
 ONE_STEP = 1.0
@@ -220,6 +220,14 @@ def steepest(variant: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None
     """(layer, slope) of the layer whose activations change most with width."""
     slopes = {k: v for k, v in (variant.get("slopes") or {}).items() if v.get("slope") is not None}
     return max(slopes.items(), key=lambda item: abs(item[1]["slope"])) if slopes else None
+
+
+def tested_flops(ladder: Mapping[str, Any]) -> float:
+    """The largest compute at which the law was compared with a run: the held-out one's, or the largest fitted."""
+    told, top = ladder.get("prediction") or {}, largest(ladder)
+    if foretold(ladder) and is_number(told.get("flops")) and any(o.measured is not None for o in foretold(ladder)):
+        return float(told["flops"])
+    return 6.0 * top["n"] * top["d"] if top is not None else 0.0
 
 
 def largest(ladder: Mapping[str, Any]) -> Mapping[str, Any] | None:
