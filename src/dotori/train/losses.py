@@ -14,6 +14,8 @@ from torch.autograd.function import FunctionCtx
 CHUNK_ELEMENTS = 1 << 22
 # Those that a CPU works on at a time, in float32.
 _CACHED_ELEMENTS = 1 << 19
+# A float32 probability below it has lost digits, or all of them, to underflow.
+_LEAST_PROBABILITY = 1e-30
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -62,10 +64,14 @@ def _loss_and_gradient(logits: torch.Tensor, targets: torch.Tensor, scale: float
     for piece, target in zip(logits.split(rows), targets.split(rows), strict=True):
         scaled = piece.float() if scale == 1 else piece.float() * scale
         probability = scaled.softmax(1)
-        # log(sum(exp)) from the largest logit and its probability, which is never too small for its logarithm.
-        normaliser = scaled.amax(1) - probability.amax(1).log()
         index = target.clamp(min=0)[:, None]
-        loss += torch.where(target >= 0, normaliser - scaled.gather(1, index)[:, 0], 0.0).sum()
+        own = probability.gather(1, index)[:, 0]
+        if logits.device.type == "cpu" and own.min() > _LEAST_PROBABILITY:  # two passes over the logits less
+            each = -own.log()
+        else:
+            # log(sum(exp)) from the largest logit and its probability, which is never too small for its logarithm.
+            each = scaled.amax(1) - probability.amax(1).log() - scaled.gather(1, index)[:, 0]
+        loss += torch.where(target >= 0, each, 0.0).sum()
         if with_gradient:
             probability.scatter_add_(1, index, probability.new_full((1, 1), -1.0).expand_as(index))
             piece.copy_(probability)
