@@ -110,6 +110,26 @@ def test_evaluation_texts_are_found_inside_documents():
     assert not Evaluations([]).overlaps(ENGLISH)
 
 
+@pytest.mark.parametrize(
+    ("question", "other"),
+    [
+        ("Which of the two rivers is the longer one?", "Which of the two rivers is the wider one?"),
+        ("다람쥐는 어디에 도토리를 묻었나요?", "다람쥐는 어디에 도토리를 숨겼나요?"),
+    ],
+)
+def test_an_evaluation_shorter_than_a_run_is_found_whole(question, other):
+    evaluations = Evaluations([question])
+    assert evaluations.overlaps(f"{question} {other}")
+    assert evaluations.overlaps(f"{other}\n{question.upper()}\n{other}")
+    assert not evaluations.overlaps(f"{other} {other}")
+
+
+def test_a_few_words_of_an_evaluation_keep_nothing_out():
+    evaluations = Evaluations(["The River Nile.", "큰 나무 밑에.", ""])
+    assert not evaluations.overlaps(f"{ENGLISH} The River Nile. {ENGLISH}")
+    assert not evaluations.overlaps(f"{PROSE} 큰 나무 밑에. {PROSE}")
+
+
 @given(st.text(alphabet="ab ", max_size=40), st.integers(0, 160), st.text(alphabet="ab ", max_size=300))
 def test_runs_are_found_wherever_they_begin(before, length, after):
     text = PROSE + before + "ㅋ" * length + after

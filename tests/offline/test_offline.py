@@ -97,6 +97,11 @@ def test_a_recipe_runs_the_same_without_a_network(micro_recipe: Path, micro_run:
     "words",
     [
         "--help",
+        "tokenizer {recipe} --out made",
+        "data {recipe} --tokenizer {run}/tokenizer --out made",
+        "train {recipe} --stage train --data {run}/data --out made",
+        "adapt sft {recipe} --data {run}/data --init {run}/decay --out made",
+        "tunnel check {run}/data --out made --set tunnel.check_widths=[32,64] --set train.context=64",
         "verify {run}",
         "inspect {run}/sft",
         "chat {run}/sft --prompt 안녕 --max-tokens 5",
@@ -108,9 +113,10 @@ def test_a_recipe_runs_the_same_without_a_network(micro_recipe: Path, micro_run:
         "doctor --out device.toml",
     ],
 )
-def test_a_verb_reaches_nothing(words: str, micro_run: Path, tmp_path: Path):
+def test_a_verb_reaches_nothing(words: str, micro_recipe: Path, micro_run: Path, tmp_path: Path):
     (tmp_path / "text.txt").write_text("미나는 공원에 갔어요. Mina went to the park.")
-    done, caught = watched([*DOTORI, *(word.format(run=micro_run) for word in words.split())], tmp_path)
+    places = {"run": micro_run, "recipe": micro_recipe}
+    done, caught = watched([*DOTORI, *(word.format(**places) for word in words.split())], tmp_path)
     assert done.returncode == 0, done.stderr
     assert caught == []
 

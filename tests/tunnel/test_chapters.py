@@ -15,7 +15,7 @@ from dotori.tunnel.batch_size import _law, _minima, tokens_for
 from dotori.tunnel.branches import start_of, whole
 from dotori.tunnel.coordinate_check import FLAT, activations, judged
 from dotori.tunnel.job import Result
-from dotori.tunnel.ladder import _with_language, law_of, predicted
+from dotori.tunnel.ladder import _noise, _with_language, held_out_tokens, law_of, predicted, rungs
 from dotori.tunnel.page.verdicts import drift
 from dotori.tunnel.schedules import _plan, lengths
 from dotori.tunnel.search import search
@@ -105,11 +105,19 @@ def test_tokens_between_two_points_follow_a_power():
 def ladder_chapter(noise=0.003, seed=1):
     random = np.random.default_rng(seed)
     points = []
-    for width, n in ((48, 1.5e5), (72, 3.3e5), (96, 6.4e5), (120, 1.1e6)):
+    for width, n, own in (
+        (48, 1.5e5, 0),
+        (72, 3.3e5, 0),
+        (96, 6.4e5, 0),
+        (120, 1.1e6, 0),
+        (96, 6.4e5, 1),
+        (120, 1.1e6, 1),
+    ):
+        of_trunk = random.normal(0, noise)
         for part in (0.125, 0.25, 0.5, 1.0):
-            d = part * 1.3e13 / (6 * n)
-            value = planted(n, d) * math.exp(random.normal(0, noise))
-            points.append({"width": width, "n": n, "d": d, "bits_per_byte": {"ko": value}})
+            d = part * 1.3e13 / (6 * math.sqrt(n * 1.1e6))
+            value = planted(n, d) * math.exp(0.7 * of_trunk + 0.7 * random.normal(0, noise))
+            points.append({"width": width, "seed": own, "n": n, "d": d, "bits_per_byte": {"ko": value}})
     empty = {name: {} for name in ("fits", "optimal", "band", "self_check")}
     return {"points": points, "unique_tokens": 10**9, "noise": {"ko": noise * 2.4}, **empty}
 
@@ -127,6 +135,29 @@ def test_a_planted_law_foretells_the_larger_run():
         inside += found["low"] <= planted(n, d) <= found["high"]
     assert np.median(errors) < 0.012
     assert inside >= 10
+
+
+def test_the_ladders_noise_is_that_of_its_repeated_trunks():
+    spreads = [_noise(ladder_chapter(noise=0.01, seed=seed)["points"], "ko") for seed in range(40)]
+    # Planted: 1 % of about 2.4 bits, widened by Student's t of four pairs, 2.78 / 1.96.
+    assert np.median(spreads) == pytest.approx(0.024 * 2.78 / 1.96, rel=0.3)
+    apart = ladder_chapter(noise=0.0)["points"]
+    assert _noise(apart, "ko") == pytest.approx(0.003 * min(point["bits_per_byte"]["ko"] for point in apart))
+    for point in apart:
+        point["bits_per_byte"]["ko"] += 0.1 * point["seed"]
+    assert _noise(apart, "ko") > 0.09
+
+
+def test_rungs_end_near_the_held_out_runs_tokens_and_the_largest_are_repeated(ground):
+    largest = 1e12
+    plan = rungs(ground, largest)
+    longest = {(rung.heads, rung.seed): rung.tokens for rung in plan}  # the last of each is the longest
+    assert sorted(longest) == [(2, 0), (3, 0), (3, 1), (4, 0), (4, 1)]
+    assert len({rung.job.id for rung in plan}) == len(plan) == 20
+    flops = {heads: 6 * ground.size(heads, heads) * tokens for (heads, _), tokens in longest.items()}
+    assert flops[4] == pytest.approx(largest, rel=0.01)
+    assert flops[2] / flops[4] == pytest.approx((ground.size(2, 2) / ground.size(4, 4)) ** 0.5, rel=0.01)
+    assert 0.5 < longest[2, 0] / held_out_tokens(ground, largest) < 2
 
 
 def test_a_shuffled_ladder_is_not_a_law():
@@ -187,6 +218,13 @@ def test_both_schedules_end_at_the_same_tokens_whatever_the_longest(ground):
     for longest in range(300_000, 303_000, 61):
         plan = _plan(ground, longest, {"wsd": 0, "cosine": 0})
         assert [end for end in plan["cosine"] if not str(end).startswith("seed")] == list(plan["wsd"])
+
+
+def test_a_batch_law_through_losses_that_hardly_differ_is_none():
+    rows = [{"width": 24, "loss": 3.02 - 0.02 * n, "batch_tokens": 512 * 2**n} for n in range(3)]
+    law, why = _law(rows)
+    assert law is None
+    assert "the losses lie too close together" in why
 
 
 def test_a_budget_that_fits_nothing_is_told_the_least_that_does(ground):

@@ -1,6 +1,8 @@
 """The queue: what is finished is never made again, whatever ended the sweep; divergence is a result."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -15,11 +17,14 @@ from tiny_tunnel import TINY, job_of, sweep
 from dotori.errors import Interrupted, UserError
 from dotori.runlog import RunLog
 from dotori.train.lock import locked
+from dotori.train.resume import latest
 from dotori.train.settings import Phase
 from dotori.train.stage import train_stage
 from dotori.tunnel.branches import Trunk
-from dotori.tunnel.job import Job, curve, read_result
+from dotori.tunnel.job import Job, curve, made_by, read_result
+from dotori.tunnel.prove import address
 from dotori.tunnel.queue import open_queue
+from dotori.tunnel.tunnel import plan_tunnel, run_tunnel
 
 
 def weights(folder):
@@ -115,7 +120,8 @@ def test_a_judged_run_is_pruned_and_its_curve_kept(ground, data_hash):
 def test_an_error_of_a_run_is_told_and_the_others_are_saved(ground, data_hash):
     wrong = job_of(data_hash, phases=(Phase(weights={"nowhere": 1.0}),))
     with pytest.raises(UserError, match="unknown domain 'nowhere'"):
-        ground.queue.run([wrong, job_of(data_hash, steps=3000)], "wrong")
+        ground.queue.run([wrong, other := job_of(data_hash, steps=3000)], "wrong")
+    assert latest(ground.queue.runs / f"{other.id}.partial", print) is not None
 
 
 def test_a_killed_sweep_continues_to_the_same_weights(ground, data, data_hash, tmp_path):
@@ -134,9 +140,40 @@ def test_a_killed_sweep_continues_to_the_same_weights(ground, data, data_hash, t
         assert same(weights(folder / "runs" / job.id), weights(ground.queue.runs / job.id))
 
 
-def test_a_second_sweep_in_a_folder_is_refused(tmp_path):
-    with locked(tmp_path / "t"), pytest.raises(UserError, match="in use by process"), locked(tmp_path / "t"):
-        pass
+def test_a_second_sweep_in_a_folder_is_refused(small, data, tmp_path):
+    with locked(tmp_path / "t"), RunLog(quiet=True) as log:
+        for start in (run_tunnel, plan_tunnel):
+            arguments = (log, lambda: None) if start is run_tunnel else (log,)
+            with pytest.raises(UserError, match="in use by process"):
+                start(small, data, tmp_path / "t", "check", *arguments)
+
+
+def test_sigterm_to_all_processes_leaves_the_word_to_the_parent(data, data_hash, tmp_path):
+    job = job_of(data_hash, steps=300)
+    with RunLog(quiet=True) as log, open_queue(tmp_path / "t", data, log, lambda: None, 1) as queue:
+        queue.measure([TINY])
+        os.kill(queue.workers[0].process.pid, signal.SIGTERM)
+        assert queue.run([job], "terminated")[job.id].status == "done"
+
+
+def test_a_worker_that_was_killed_is_told_in_one_line(data, data_hash, tmp_path):
+    with RunLog(quiet=True) as log, open_queue(tmp_path / "t", data, log, lambda: None, 1) as queue:
+        queue.measure([TINY])
+        queue.workers[0].process.kill()
+        queue.workers[0].process.join()
+        with pytest.raises(UserError, match=r"a worker ended with code -9; .* --set tunnel\.workers=1"):
+            queue.run([job_of(data_hash)], "killed")
+
+
+def test_another_version_makes_other_addresses(data_hash, monkeypatch):
+    before = job_of(data_hash)
+    assert address(before.json()) == before.id
+    monkeypatch.setattr("dotori.tunnel.job.code_hash", lambda: "0" * 64)
+    made_by.cache_clear()
+    try:
+        assert job_of(data_hash).id != before.id
+    finally:
+        made_by.cache_clear()
 
 
 def test_a_stopped_sweep_says_so_and_goes_on(data, data_hash, tmp_path):

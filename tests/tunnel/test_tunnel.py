@@ -15,8 +15,9 @@ from dotori.recipe.verify import verify
 from dotori.runlog import RunLog
 from dotori.train.settings import Phase
 from dotori.tunnel import batch_size, ladder, schedules, search, transfer
+from dotori.tunnel.ground import TooShortError
 from dotori.tunnel.job import read_result
-from dotori.tunnel.settings import CHAPTERS, TunnelSettings
+from dotori.tunnel.settings import CHAPTERS, SHARES, TunnelSettings
 from dotori.tunnel.tunnel import chapters_of, run_tunnel, tuned
 
 SMALL = TunnelSettings(
@@ -95,6 +96,7 @@ def test_one_trunk_costs_less_than_runs_of_their_own(made):
     chapter = json.loads((made / "schedules.json").read_text())
     assert chapter["share"] < 0.45
     assert set(chapter["mixing"]) == {"A-1", "A-2", "B-2"}
+    assert chapter["mixing_noise"] > 0
     assert chapter["mixing"]["B-2"]["tokens"] == 2 * chapter["mixing"]["A-1"]["tokens"]
 
 
@@ -176,6 +178,7 @@ def test_words_of_the_command_line():
         (["check", "nowhere"], "nowhere: no such file or folder"),
         (["page"], "a tunnel folder must hold it"),
         (["search", "{data}", "--budget", "1s"], "the chapter search needs at least"),
+        (["{data}", "--budget", "30s"], "budget: 30 seconds; the chapter"),
         (["check", "{data}", "--set", "tunnel.units=8"], "did you mean 'unit'"),
         (["check", "{data}", "--set", "tunnel.seeds=1"], "two at least"),
         (["check", "{data}", "--set", "train.lrr=1"], "did you mean 'lr'"),
@@ -188,6 +191,17 @@ def test_bad_calls_get_one_line(words, message, data, tmp_path, capsys):
     assert message in shown
     assert "Traceback" not in shown
     assert not (tmp_path / "out" / "index.html").exists()
+
+
+def test_a_budget_too_small_is_refused_before_anything_trains_with_the_largest_least(data, tmp_path):
+    refused = {}
+    for chapter in (None, "search", "transfer", "ladder", "batch", "schedules"):
+        with RunLog(quiet=True) as log, pytest.raises(TooShortError, match="needs at least") as error:
+            run_tunnel(replace(SMALL, minutes=0.001), data, tmp_path, chapter, log, lambda: None)
+        refused[chapter] = error.value.minutes
+        assert not (tmp_path / "check.json").exists()
+        assert not list(tmp_path.glob("runs/*")), "nothing may have trained"
+    assert refused.pop(None) == pytest.approx(max(minutes / SHARES[name] for name, minutes in refused.items()))
 
 
 def test_too_little_text_to_hold_any_back_is_refused(tmp_path, capsys):
@@ -204,6 +218,30 @@ def test_a_folder_without_text_is_refused(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert main(["tunnel", "check", str(tmp_path / "empty"), "--out", str(tmp_path / "out")]) == 65
     assert "no file" in capsys.readouterr().err
+
+
+def test_other_data_in_the_same_folder_is_refused_and_a_moved_dataset_is_not(data, tmp_path):
+    shutil.copytree(data, tmp_path / "data")
+    with RunLog(quiet=True) as log:
+        run_tunnel(SMALL, tmp_path / "data", tmp_path / "t", "check", log, lambda: None)
+        (tmp_path / "data").rename(tmp_path / "moved")
+        run_tunnel(SMALL, tmp_path / "moved", tmp_path / "t", "check", log, lambda: None)
+        manifest = tmp_path / "moved" / "manifest.json"
+        manifest.write_text(manifest.read_text() + " ")
+        with pytest.raises(UserError, match="data changed since the chapters check were made there"):
+            run_tunnel(SMALL, tmp_path / "moved", tmp_path / "t", "check", log, lambda: None)
+
+
+def test_a_recipe_that_would_make_other_data_is_refused_before_it_does(micro_recipe, tmp_path, capsys):
+    words = ["tunnel", "check", str(micro_recipe), "--out", str(tmp_path / "t"), "--set", "tunnel.check_widths=[16,32]"]
+    assert main(words) == 0
+    before = sha256_file(tmp_path / "t" / "data" / "manifest.json")
+    page = (tmp_path / "t" / "index.html").read_text()
+    assert f"dotori tunnel search {micro_recipe} --set tunnel.check_widths=VALUE --out" in page
+    assert main([*words, "--set", "data.near_duplicates=true"]) == 65
+    assert "data changed since the chapters check were made there" in capsys.readouterr().err
+    assert sha256_file(tmp_path / "t" / "data" / "manifest.json") == before
+    assert not (tmp_path / "t" / "data.previous").exists()
 
 
 def test_a_wrong_setting_is_refused_before_anything_is_made(tmp_path, capsys):

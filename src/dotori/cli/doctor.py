@@ -1,7 +1,7 @@
 """`dotori doctor`.
 
 Reads memory, multiplies integers and, with --storage, reads a file of its own in that folder: some seconds in all. The
-device profile (TOML) goes to stdout or, with --out, into a file that --device takes elsewhere.
+device profile (TOML) goes to stdout or, with --out, into a file.
 """
 
 from __future__ import annotations

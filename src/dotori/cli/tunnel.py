@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 def arguments(parser: ArgumentParser) -> None:
     """Declares the verb's arguments."""
-    words = "a chapter (check, search, transfer, batch, schedules, ladder, page) or none, and the source"
+    words = "a chapter (check, search, transfer, ladder, batch, schedules, page) or none, and the source"
     parser.add_argument("words", nargs="+", metavar="[CHAPTER] SOURCE", help=words)
     add_out(parser)
     words = "wall time of all chapters (default 60m; a chapter alone gets 20m at most)"
     parser.add_argument("--budget", type=duration, metavar="TIME", help=words)
-    words = "measure the machine and print what each chapter would do; train nothing"
+    words = "make the dataset, measure the machine and print what each chapter would do; train no model"
     parser.add_argument("--dry-run", action="store_true", help=words)
     add_set(parser)
     add_json(parser)
@@ -56,7 +56,7 @@ def run(options: Namespace) -> int:
             if options.dry_run:
                 return _show(plan_tunnel(settings, data, options.out, chapter, log), options.json)
             with stop_requests(None) as stop:
-                page = run_tunnel(settings, data, options.out, chapter, log, stop, source or "SOURCE")
+                page = run_tunnel(settings, data, options.out, chapter, log, stop, source, options.assignments)
         except Interrupted as stop:
             again = ["dotori", "tunnel", *options.words, "--out", str(options.out)]
             again += [f"--budget={options.budget:g}s"] if options.budget else []
@@ -122,13 +122,16 @@ def _of_text(place: Path) -> dict[str, Any]:
 def _made(recipe: Recipe, out: Path, log: RunLog) -> Path:
     from dataclasses import replace
 
-    from dotori.recipe.run import run_recipe
+    from dotori.recipe.run import outdated, run_recipe
+    from dotori.tunnel.tunnel import refuse_changes
 
     tables = tuple(table for table in recipe.tables if table.kind in ("tokenizer", "data"))
     data = next((table for table in tables if table.kind == "data"), None)
     if data is None:
         raise UserError(f"{recipe.name}: no data stage; the tunnel needs text to train on; add one or name a dataset")
-    run_recipe(replace(recipe, tables=tables), out, log)
+    recipe = replace(recipe, tables=tables)
+    refuse_changes(out, outdated(recipe, out))
+    run_recipe(recipe, out, log)
     return out / data.name
 
 

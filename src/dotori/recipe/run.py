@@ -60,6 +60,19 @@ def run_recipe(
     return outcomes
 
 
+def outdated(recipe: Recipe, folder: Path) -> list[str]:
+    """The stages that were begun in `folder` with other settings, inputs or sources: a run would make them anew."""
+    records, found = Records(folder), []
+    for table in recipe.tables:
+        record = records.stages.get(table.name)
+        if record is None:
+            continue
+        files = STAGES[table.kind].files(table.settings)
+        if record.fingerprint != records.fingerprint(table, input_folders(table, folder), files):
+            found.append(table.name)
+    return found
+
+
 def _from(recipe: Recipe, name: str) -> list[Table]:
     """The table of that name and all that it feeds, directly or not; every table for "all"."""
     if name == "all":

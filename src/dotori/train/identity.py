@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,9 @@ def identity(
     settings: TrainSettings, parts: dict[str, Any], device: torch.device, precision: torch.dtype
 ) -> dict[str, Any]:
     """A flat JSON object, name -> value; `parts` are the stage's own (data, model, init, objective)."""
-    source = Path(__file__).parents[1]
-    code = {str(path.relative_to(source)): sha256_file(path) for pattern in _CODE for path in source.glob(pattern)}
     return parts | {
         **{f"settings.{name}": value for name, value in settings_json(settings).items() if name not in FREE},
-        "code": sha256_json(code),
+        "code": code_hash(),
         "dotori": __version__,
         "torch": torch.__version__,
         "numpy": np.__version__,
@@ -35,6 +34,15 @@ def identity(
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "precision": str(precision).removeprefix("torch."),
     }
+
+
+@cache
+def code_hash() -> str:
+    """Hash of the modules that decide the numbers of a run, as this process found them."""
+    source = Path(__file__).parents[1]
+    return sha256_json(
+        {str(path.relative_to(source)): sha256_file(path) for pattern in _CODE for path in source.glob(pattern)}
+    )
 
 
 def settings_json(settings: TrainSettings) -> dict[str, Any]:

@@ -68,5 +68,6 @@ def _board(folder: Path) -> Any:
     except ImportError:
         raise UserError(
             "train.tensorboard: the tensorboard package is not installed; it is optional; "
-            "pip install 'dotori[track]', or set tensorboard to false"
+            "pip install 'dotori[track]' (in a checkout: pip install -c constraints.txt -e '.[track]'), or set "
+            "tensorboard to false"
         ) from None

@@ -144,7 +144,7 @@ def _begin(s: TrainSettings, init: Path | None, data: Path, tokenizer: Tokenizer
 
 
 def _open(s: TrainSettings, beginning: Beginning, data: Path, folder: Path, tokenizer: Tokenizer, log: RunLog) -> Run:
-    device = _device(s)
+    device = device_of(s)
     model = beginning.model.to(device)
     checkpoint = latest(folder, log.say)
     dtype, peak = _precision(s, device, checkpoint)
@@ -185,7 +185,8 @@ def _open(s: TrainSettings, beginning: Beginning, data: Path, folder: Path, toke
     )
 
 
-def _device(s: TrainSettings) -> torch.device:
+def device_of(s: TrainSettings) -> torch.device:
+    """Where a run trains; raises UserError for a GPU that is not there."""
     if s.device == "cuda" and not torch.cuda.is_available():
         raise UserError("device: cuda; PyTorch sees no GPU here; use auto or cpu, or install PyTorch's CUDA build")
     wanted = "cuda" if torch.cuda.is_available() else "cpu"

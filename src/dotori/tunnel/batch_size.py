@@ -24,6 +24,8 @@ _LAYERS = 2
 _POINTS = (0.125, 0.25, 0.5, 1.0)
 _DECAY_SHARE = 0.1
 _LOSSES = 5
+# MiniCPM's is 6.24; one beyond this is noise over a narrow range of losses.
+_MOST_EXPONENT = 50.0
 
 
 def batch_size(ground: Ground) -> dict[str, Any]:
@@ -79,7 +81,7 @@ def _runs(ground: Ground, tokens: int) -> dict[tuple[int, int], dict[int, Job]]:
 
 
 def _cost(ground: Ground, tokens: int) -> float:
-    return ground.cost(with_needs(job for branches in _runs(ground, tokens).values() for job in branches.values()))
+    return ground.wall([job for branches in _runs(ground, tokens).values() for job in branches.values()])
 
 
 def _points(branches: dict[int, Job], results: dict[str, Result]) -> list[list[float]]:
@@ -119,9 +121,12 @@ def _law(minima: list[dict[str, Any]]) -> tuple[dict[str, Any] | None, str]:
     """The law through the minima, or why there is none."""
     try:
         points = [(row["loss"], row["batch_tokens"]) for row in minima]
-        return fit_batch_law(points, groups=[row["width"] for row in minima]), ""
+        law = fit_batch_law(points, groups=[row["width"] for row in minima])
     except UserError as error:
         return None, str(error)
+    if abs(law["b"]) > _MOST_EXPONENT:
+        return None, f"an exponent of {law['b']:.0f}: the losses lie too close together to tell one"
+    return law, ""
 
 
 def priors(ground: Ground, tokens: int) -> dict[str, float]:

@@ -15,13 +15,21 @@ from dotori.model.config import ModelConfig
 from dotori.model.count import flops_per_token
 from dotori.runlog import RunLog
 from dotori.train.settings import Phase, TrainSettings
-from dotori.tunnel.job import Job, Kind, Result
-from dotori.tunnel.queue import Queue
+from dotori.tunnel.job import Job, Kind, Result, with_needs
+from dotori.tunnel.queue import Queue, chains
 from dotori.tunnel.settings import CHAPTER_MINUTES, SHARES, TunnelSettings, shape
 
 # Of the time given, what is planned: the rest is for what runs slower than it was measured.
 _PLANNED = 0.85
 _VALIDATION_BYTES = 100_000
+
+
+class TooShortError(UserError):
+    """The budget does not hold a chapter; `minutes` is the least that does."""
+
+    def __init__(self, message: str, minutes: float) -> None:
+        super().__init__(message)
+        self.minutes = minutes
 
 
 @dataclass(frozen=True)
@@ -46,9 +54,13 @@ class Ground:
         return validation_languages(self.queue.data)
 
     def train_tokens(self) -> int:
-        """Tokens of the text domains that are mixed: what can be read without repeating."""
-        domains = read_manifest(self.queue.data)["domains"]
-        return sum(domains[name]["splits"].get("train", {}).get("tokens", 0) for name in self.phases[0].weights)
+        """Tokens of the base mixture that can be read before the first of its domains repeats."""
+        domains, weights = read_manifest(self.queue.data)["domains"], self.phases[0].weights
+        return min(
+            round(domains[name]["splits"].get("train", {}).get("tokens", 0) * sum(weights.values()) / weight)
+            for name, weight in weights.items()
+            if weight > 0
+        )
 
     def settings(self, heads: int, layers: int, tokens: int, changed: Mapping[str, Any]) -> TrainSettings:
         """The base run at another size and length, with what earlier chapters chose; `changed` fields win.
@@ -66,6 +78,7 @@ class Ground:
             "phases": self.phases,
             "precision": self.queue.machine.precision,
             "keep_stable": False,
+            "compile": "off",  # takes longer than these runs
             "init_optimizer": False,
             "validate_every": 0,
             "validation_bytes": _VALIDATION_BYTES,
@@ -101,27 +114,32 @@ class Ground:
         return flops_per_token(self.config(heads, layers), self.s.train.context) / 6
 
     def seconds(self, chapter: str) -> float:
-        """Core-seconds (worker-seconds) that a chapter may plan."""
+        """Seconds of wall time that a chapter may plan."""
         minutes = min(self.s.minutes, CHAPTER_MINUTES) if self.alone else self.s.minutes * SHARES[chapter]
-        return 60 * minutes * self.queue.machine.workers * _PLANNED
+        return 60 * minutes * _PLANNED
 
-    def cost(self, jobs: Sequence[Job]) -> float:
-        """Worker-seconds that jobs are expected to take."""
-        return sum(self.queue.seconds(job) for job in jobs)
+    def wall(self, jobs: Sequence[Job]) -> float:
+        """Seconds that jobs and all they need should take: every worker busy, and no less than the longest chain."""
+        left = {job.id: job for job in with_needs(jobs)}
+        longest = max(chains(left, self.queue.seconds).values(), default=0.0)
+        return max(sum(map(self.queue.seconds, left.values())) / self.queue.machine.workers, longest)
 
     def most_tokens(self, chapter: str, cost: Callable[[int], float], least: int, most: int) -> int:
-        """The most tokens, from `least` to `most`, whose `cost` fits the chapter's time, to a twentieth.
+        """The most tokens, `least` to `most`, whose `cost` (seconds of wall time) fits the chapter's, to a twentieth.
 
-        Raises UserError with the least budget that would do.
+        Raises TooShortError with the least budget that would do.
         """
         allowed, needed = self.seconds(chapter), cost(least)
         if needed > allowed:
             share = 1.0 if self.alone else SHARES[chapter]
-            minutes = needed / (60 * self.queue.machine.workers * _PLANNED * share)
+            minutes = needed / (60 * _PLANNED * share)
+            given = f"{self.s.minutes:g} minutes" if self.s.minutes >= 1 else f"{60 * self.s.minutes:g} seconds"
             rule = f"the chapter {chapter} needs at least {minutes:.1f} minutes of budget on this machine"
+            fix = f"give --budget {minutes + 0.5:.0f}m"
             if self.alone and minutes > CHAPTER_MINUTES:
-                rule += f" and gets {CHAPTER_MINUTES:g} at most; choose smaller or fewer sizes"
-            raise UserError(f"budget: {self.s.minutes:g} minutes; {rule}; give --budget {minutes + 0.5:.0f}m")
+                rule += f" and gets {CHAPTER_MINUTES:g} at most when it is run alone"
+                fix = "choose smaller or fewer sizes, or run all chapters"
+            raise TooShortError(f"budget: {given}; {rule}; {fix}", minutes)
         low, high = least, most
         while cost(high) > allowed and high > 1.05 * low:
             middle = round((low * high) ** 0.5)

@@ -5,8 +5,8 @@
     runs/ID.job.json       what was asked, written before the run starts
     runs/ID.ended.json     a run that ended without a model: {"status": "diverged" | "pruned", "reason", ...}
 
-ID is the start of a hash over the settings that decide the numbers, the run it continues, the data and our version: a
-changed recipe makes other addresses, so that runs made otherwise are never mixed in.
+ID is the start of a hash over the settings that decide the numbers, the run it continues, the data and the code that
+trains: a changed recipe or another version makes other addresses, so that runs made otherwise are never mixed in.
 """
 
 from __future__ import annotations
@@ -14,17 +14,25 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
+
+import torch
 
 from dotori import __version__
 from dotori.checkpoint.lineage import FILE, read_lineage
 from dotori.files import atomic_write, read_json, sha256_json, to_json
-from dotori.train.identity import settings_json
+from dotori.train.identity import code_hash, settings_json
 from dotori.train.settings import FREE, TrainSettings
 
 Kind = Literal["train", "sft", "average"]
+
+
+@cache
+def made_by() -> str:
+    """The version, code and PyTorch that runs are made with."""
+    return f"{__version__}, code {code_hash()[:16]}, torch {torch.__version__}"
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,7 @@ class Job:
                 "kind": self.kind,
                 "members": [member.id for member in self.members],
                 "parents": dict(self.parents),
-                "dotori": __version__,
+                "dotori": made_by(),
             }
         )[:16]
 
@@ -80,7 +88,7 @@ class Job:
             "members": [member.id for member in self.members],
             "parents": dict(self.parents),
             "data": self.data,
-            "dotori": __version__,
+            "dotori": made_by(),
             "settings": settings_json(self.settings),
         }
 
@@ -147,8 +155,13 @@ def write_job(runs: Path, job: Job, threads: int) -> int:
 
 def curve(runs: Path, run: str) -> list[tuple[int, float]]:
     """(tokens, loss in nats a token) of a run's steps so far, skipped ones left out."""
-    for path in (runs / run / "metrics.jsonl", runs / f"{run}.partial" / "metrics.jsonl"):
-        if path.is_file():
-            lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-            return [(line["tokens"], line["loss"]) for line in lines if line["kind"] == "step" and line["loss"]]
+    # A run that ends meanwhile moves from the second place to the first.
+    places = (runs / run, runs / f"{run}.partial", runs / run)
+    for path in (place / "metrics.jsonl" for place in places):
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            continue
+        lines = [json.loads(line) for line in text.splitlines() if line.endswith("}")]
+        return [(line["tokens"], line["loss"]) for line in lines if line["kind"] == "step" and line["loss"]]
     return []

@@ -2,10 +2,12 @@
 
 L(N, D) = E + A N^-alpha + B D^-beta in bits per byte, for each language (MiniCPM, arXiv 2404.06395, section 4.5, and
 Hoffmann et al., arXiv 2203.15556). N counts what multiplies: training FLOPs a token / 6, head and attention included,
-so that C = 6 N D. Every size gets the same compute for its longest run. The bowls' runs are short, and the best rate
-falls as runs get longer: the middle size first looks for the rate that serves the ladder's lengths. The prediction for
-a larger and longer run is written to prediction.json, whose hash is part of that run's address and lineage: the run
-cannot be older.
+so that C = 6 N D. The longest runs' tokens fall as 1 / sqrt(N): the smallest size reads about as many as the held-out
+run, and none is trained so far beyond its best that it flattens, which bends the law (docs/log.md). The two largest
+sizes, from which the law reaches out, are trained with two seeds, which also tell the noise. The bowls' runs are short,
+and the best rate falls as runs get longer: the middle size first looks for the rate that serves the ladder's lengths.
+The prediction for a larger and longer run is written to prediction.json, whose hash is part of that run's address and
+lineage: the run cannot be older.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,11 +40,21 @@ from dotori.tunnel.power_law import (
 PREDICTION = "prediction.json"
 _POINTS = (0.125, 0.25, 0.5, 1.0)
 LEAST_STEPS, MOST_STEPS = 60, 10**7
-_SEED = 1
+# So many of the largest sizes are trained with a second seed.
+_REPEATED = 2
 # A tenth is too short for many tokens a parameter: small models flatten (docs/log.md).
 _DECAY_SHARE = 0.2
 # Rates tried for the ladder's lengths, in factors of 2 from those found before; lower ones down to the last follow.
 _RATE_STEPS, _LOWEST = (0, -1, -2), -6
+
+
+class Rung(NamedTuple):
+    """A run of the ladder: `heads` units wide and as many layers, the seed's number, tokens in all."""
+
+    heads: int
+    seed: int
+    tokens: int
+    job: Job
 
 
 def ladder(ground: Ground) -> dict[str, Any]:
@@ -51,12 +63,10 @@ def ladder(ground: Ground) -> dict[str, Any]:
     rates, probes, results = _paced(ground, largest)
     ground = replace(ground, tuned=ground.tuned | rates["chosen"])
     plan = rungs(ground, largest)
-    again = _again(ground, largest)
-    results |= ground.queue.run([*(job for _, _, job in plan), *again.values()], "ladder")
-    chapter = fitted(ground, plan, again, results) | rates
+    results |= ground.queue.run([rung.job for rung in plan], "ladder")
+    chapter = fitted(ground, plan, results) | rates
     predict(ground, chapter, largest)
-    jobs = with_needs([*probes, *(job for _, _, job in plan), *again.values()])
-    return ground.save("ladder", chapter, jobs, results)
+    return ground.save("ladder", chapter, with_needs([*probes, *(rung.job for rung in plan)]), results)
 
 
 def _paced(ground: Ground, largest: float) -> tuple[dict[str, Any], list[Job], dict[str, Result]]:
@@ -95,28 +105,25 @@ def length(ground: Ground) -> int:
     return held_out_tokens(ground, _largest_flops(ground))
 
 
-def rungs(ground: Ground, largest: float) -> list[tuple[int, int, Job]]:
-    """(heads, tokens, run): every size at `_POINTS` of the tokens that `largest` FLOPs give it."""
-    found = []
-    for heads in ground.s.ladder_heads:
-        branches = _branches(ground, heads, largest, 0)
-        found += [(heads, tokens, job) for tokens, job in branches.items()]
-    return found
+def rungs(ground: Ground, largest: float) -> list[Rung]:
+    """Every size at `_POINTS` of its longest run, the largest size's of `largest` FLOPs; the larger ones twice."""
+    sizes, repeated = ground.s.ladder_heads, sorted(ground.s.ladder_heads)[-_REPEATED:]
+    plan = [(heads, 0) for heads in sizes] + [(heads, 1) for heads in repeated]
+    return [
+        Rung(heads, seed, tokens, job)
+        for heads, seed in plan
+        for tokens, job in _branches(ground, heads, largest, seed).items()
+    ]
 
 
 def _branches(ground: Ground, heads: int, flops: float, seed: int, points: Sequence[float] = _POINTS) -> dict[int, Job]:
-    batch = _batch(ground)
-    most = flops / (6 * ground.size(heads, heads))
+    batch, top = _batch(ground), max(ground.s.ladder_heads)
+    most = flops / (6 * (ground.size(heads, heads) * ground.size(top, top)) ** 0.5)
     starts = {end: start_of(end, _DECAY_SHARE, batch) for end in {whole(part * most, batch) for part in points}}
     label = f"{heads * ground.s.unit} wide, {heads} layers{f', seed {seed}' if seed else ''}"
     label += f", lr {ground.rates(1.0)['lr']:.2g}"
     trunk = Trunk(ground, heads, heads, starts.values(), label, {"seed": ground.s.train.seed + seed})
     return {end: trunk.decayed(end, start) for end, start in sorted(starts.items())}
-
-
-def _again(ground: Ground, largest: float) -> dict[int, Job]:
-    """The smallest size's two shortest runs with another seed, for the noise."""
-    return _branches(ground, min(ground.s.ladder_heads), largest, _SEED, _POINTS[:2])
 
 
 def _batch(ground: Ground) -> int:
@@ -143,9 +150,11 @@ def _largest_flops(ground: Ground) -> float:
     def cost(kilo_steps: int) -> float:
         flops = 6 * ground.size(max(ground.s.ladder_heads), max(ground.s.ladder_heads)) * kilo_steps * _batch(ground)
         probes = [_probe(ground, flops, step) for step in _RATE_STEPS]
-        jobs = with_needs([*probes, *(job for _, _, job in rungs(ground, flops)), *_again(ground, flops).values()])
-        held_out = held_out_job(ground, held_out_tokens(ground, flops), "")
-        return ground.cost(jobs) + ground.cost([held_out])
+        jobs = [*probes, *(rung.job for rung in rungs(ground, flops))]
+        held_out = ground.queue.seconds(held_out_job(ground, held_out_tokens(ground, flops), ""))
+        # It has one worker, beside the chapters that follow; alone, the chapter waits for it.
+        beside = 0.0 if ground.alone else ground.seconds("batch") + ground.seconds("schedules")
+        return ground.wall(jobs) + max(held_out / ground.queue.machine.workers, held_out - beside)
 
     # Steps of the largest fitted size at its longest.
     steps = ground.most_tokens("ladder", cost, LEAST_STEPS, MOST_STEPS)
@@ -153,27 +162,27 @@ def _largest_flops(ground: Ground) -> float:
     return 6 * ground.size(heads, heads) * steps * _batch(ground)
 
 
-def fitted(
-    ground: Ground, plan: list[tuple[int, int, Job]], again: dict[int, Job], results: dict[str, Result]
-) -> dict[str, Any]:
+def fitted(ground: Ground, plan: list[Rung], results: dict[str, Result]) -> dict[str, Any]:
     """Points, fits per language with their self-check, noise, and the compute-optimal ratio."""
-    kept = [(heads, tokens, job) for heads, tokens, job in plan if results[job.id].status == "done"]
+    kept = [rung for rung in plan if results[rung.job.id].status == "done"]
     unique = ground.train_tokens()
     points = [
         {
-            "width": heads * ground.s.unit,
-            "layers": heads,
-            "n": ground.size(heads, heads),
-            "d": tokens,
-            "tokens_unique": min(tokens, unique),
-            "bits_per_byte": results[job.id].bits_per_byte,
-            "run": job.id,
+            "width": rung.heads * ground.s.unit,
+            "layers": rung.heads,
+            "seed": rung.seed,
+            "n": ground.size(rung.heads, rung.heads),
+            "d": rung.tokens,
+            "tokens_unique": min(rung.tokens, unique),
+            "bits_per_byte": results[rung.job.id].bits_per_byte,
+            "run": rung.job.id,
         }
-        for heads, tokens, job in kept
+        for rung in kept
     ]
     if len({point["width"] for point in points}) < 3:
         raise UserError(
-            f"ladder: {len(points)} of {len(plan)} runs trained; three sizes at least make a law; lower lr and repeat"
+            f"ladder: {len(points)} of {len(plan)} runs trained; three sizes at least make a law; "
+            "begin with smaller train.lr and train.matrix_lr in another --out"
         )
     chapter: dict[str, Any] = {
         "points": points,
@@ -183,22 +192,23 @@ def fitted(
         "band": {},
         "self_check": {},
     }
-    chapter["noise"] = {language: _noise(language, plan, again, results) for language in ground.languages}
+    chapter["noise"] = {language: _noise(points, language) for language in ground.languages}
     laws = {language: law_of(chapter, language) for language in ground.languages}
     for language, law in laws.items():
         chapter |= _with_language(chapter, language, *law)
     return chapter | {"budgets": what_to_train(ground, laws, float(unique), chapter["noise"])}
 
 
-def _noise(language: str, plan: list[tuple[int, int, Job]], again: dict[int, Job], results: dict[str, Result]) -> float:
+def _noise(points: list[dict[str, Any]], language: str) -> float:
     """Spread between seeds of one language's figure, in bits per byte (`seed_noise`)."""
-    pairs = []
-    for tokens, job in again.items():
-        twin = next((other for _, count, other in plan if count == tokens), None)
-        pairs.append([results[one.id].bits_per_byte.get(language) for one in (job, twin) if one is not None])
-    values = [results[job.id].bits_per_byte[language] for _, _, job in plan if results[job.id].status == "done"]
-    # Two pairs may agree by luck: three tenths of a per cent at least.
-    return max(seed_noise(pairs), 0.003 * min(values))
+    by_width: dict[int, dict[int, list[float | None]]] = {}
+    for point in points:
+        found = by_width.setdefault(point["width"], {}).setdefault(point["d"], [])
+        found.append(point["bits_per_byte"][language])
+    # The branches of a trunk err together: of each pair of trunks the shortest and the longest are counted.
+    counted = [ends[tokens] for ends in by_width.values() for tokens in {min(ends), max(ends)}]
+    # Few pairs may agree by luck: three tenths of a per cent at least.
+    return max(seed_noise(counted), 0.003 * min(point["bits_per_byte"][language] for point in points))
 
 
 def law_of(chapter: dict[str, Any], language: str) -> tuple[Fit, list[Fit]]:
@@ -229,7 +239,9 @@ def _band_at(fit: Fit, fits: list[Fit], flops: float, noise: float) -> list[floa
     return [float(flops), *predict_band(fit, fits, *compute_optimal(fit, float(flops)), noise)]
 
 
-def _self_check(n: np.ndarray, d: np.ndarray, loss: np.ndarray, groups: list[int], noise: float) -> dict[str, Any]:
+def _self_check(
+    n: np.ndarray, d: np.ndarray, loss: np.ndarray, groups: list[tuple[int, int]], noise: float
+) -> dict[str, Any]:
     """The points of largest compute predicted from those of a quarter of it and less."""
     try:
         found = leave_out_largest(n, d, loss, groups=groups, noise=noise)
@@ -238,9 +250,9 @@ def _self_check(n: np.ndarray, d: np.ndarray, loss: np.ndarray, groups: list[int
     return {"points": len(found.measured), "inside": found.inside, "worst_error": found.worst_error}
 
 
-def _trunks(chapter: dict[str, Any]) -> list[int]:
+def _trunks(chapter: dict[str, Any]) -> list[tuple[int, int]]:
     """The trunk of each point: branches of one trunk err together."""
-    return [point["width"] for point in chapter["points"]]
+    return [(point["width"], point["seed"]) for point in chapter["points"]]
 
 
 def arrays(chapter: dict[str, Any], language: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -23,6 +23,7 @@ from dotori.train.allocator import keep_freed_memory
 from dotori.train.objective import Batch, next_token
 from dotori.train.optim import make_optimizer
 from dotori.train.settings import TrainSettings
+from dotori.train.stage import device_of
 
 # Process hand-over, saving, proofs and the model folder of one run.
 _RUN_SECONDS = 1.5
@@ -75,7 +76,8 @@ def measure_machine(
     """
     if path.is_file():
         found = read_json(path, "measured machine")
-        return Machine(**(found | {"speeds": tuple(tuple(row) for row in found["speeds"])}))
+        found |= {"workers": min(found["workers"], workers), "speeds": tuple(tuple(row) for row in found["speeds"])}
+        return Machine(**found)
     cores = torch.get_num_threads()
     widest = shapes[-1]
     plain = sum(time_all(replace(widest, precision="float32"), 1, workers))
@@ -88,7 +90,7 @@ def measure_machine(
     speeds = []
     for s in shapes:
         s = replace(s, precision=precision)
-        short = replace(s, batch_tokens=2 * s.context)
+        short = replace(s, batch_tokens=(2 if s.rows != 2 else 4) * s.context)
         assert s.model is not None
         flops = flops_per_token(s.model.config(vocab_size, s.context, _TOKENS), s.context)
         long_step, short_step = (one.batch_tokens / (sum(time_all(one, threads, used)) / used) for one in (s, short))
@@ -102,24 +104,27 @@ def measure_machine(
 
 
 def tokens_per_second(s: TrainSettings, vocab_size: int, seconds: float) -> float:
-    """Tokens a second of training steps on random tokens in this process, for about `seconds`."""
+    """Tokens a second of training steps on random tokens in this process, on the run's device, for about `seconds`."""
     keep_freed_memory()
     assert s.model is not None
-    config = s.model.config(vocab_size, s.context, _TOKENS)
+    config, device = s.model.config(vocab_size, s.context, _TOKENS), device_of(s)
     model = Transformer(config)
     init_weights(model, torch.Generator().manual_seed(0))
+    model = model.to(device)
     optimizer = make_optimizer(model, config.hidden_size, s, torch.float32)
-    ids = torch.randint(3, vocab_size, (s.rows, s.context + 1))
-    batch = Batch(ids[:, :-1], ids[:, 1:], torch.zeros(s.rows, s.context, dtype=torch.int32))
+    ids = torch.randint(3, vocab_size, (s.rows, s.context + 1)).to(device)
+    batch = Batch(ids[:, :-1], ids[:, 1:], torch.zeros(s.rows, s.context, dtype=torch.int32, device=device))
     times: list[float] = []
     until = time.monotonic() + seconds
     while len(times) < 3 or time.monotonic() < until:
         started = time.perf_counter()
-        with torch.autocast("cpu", torch.bfloat16, enabled=s.precision == "bf16"):
+        with torch.autocast(device.type, torch.bfloat16, enabled=s.precision == "bf16"):
             loss, _, _ = next_token(model, batch)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
         times.append(time.perf_counter() - started)
     # The first steps fill caches and allocators.
     kept = sorted(times[1:])

@@ -6,10 +6,10 @@ on with the same command. One sweep works in one folder; the second refuses.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -29,6 +29,7 @@ from dotori.tunnel.worker import work
 
 _SAVE_SECONDS = 20.0
 _TICK_SECONDS = 0.5
+_WORKERS_OF_GPU = 4
 Judge = Callable[[Job, list[tuple[int, float]]], bool]
 
 
@@ -98,7 +99,7 @@ class Queue:
                 left[job.id] = job
             else:
                 found[job.id] = result
-        weights = _chains(left, self.seconds)
+        weights = chains(left, self.seconds)
         with Board(self.log, title, self.runs, sum(self.seconds(job) for job in left.values())) as board:
             board.finished = len(found)
             while left:
@@ -110,7 +111,7 @@ class Queue:
                     self._collect(worker, left, found, board)
                 for worker in self._busy():
                     if judge and worker.job and judge(worker.job, curve(self.runs, worker.job.id)):
-                        worker.pipe.send(("stop", "pruned", worker.job.id))
+                        self._send(worker, ("stop", "pruned", worker.job.id))
                 board.show([worker.job for worker in self._busy() if worker.job], len(left))
         return found
 
@@ -145,7 +146,7 @@ class Queue:
                 every = max(20, round(_SAVE_SECONDS * steps / max(self.seconds(job), 1e-3)))
                 settings = replace(settings, save_every=min(every, 10**9))
             worker.job = job
-            worker.pipe.send(("run", replace(job, settings=settings), threads))
+            self._send(worker, ("run", replace(job, settings=settings), threads))
 
     def _collect(self, worker: Worker, left: dict[str, Job], found: dict[str, Result], board: Board) -> None:
         job, answer = worker.job, self._receive(worker)
@@ -165,7 +166,7 @@ class Queue:
         """Lets every worker save what it does, then raises Interrupted."""
         for worker in self._busy():
             assert worker.job is not None
-            worker.pipe.send(("stop", reason, worker.job.id))
+            self._send(worker, ("stop", reason, worker.job.id))
         for worker in self._busy():
             self._receive(worker)
             worker.job = None
@@ -181,6 +182,11 @@ class Queue:
     def _busy(self) -> list[Worker]:
         return [worker for worker in self.workers if worker.job is not None]
 
+    def _send(self, worker: Worker, message: tuple[Any, ...]) -> None:
+        """Tells a worker; one that is gone is found out when its answer is read."""
+        with contextlib.suppress(OSError):
+            worker.pipe.send(message)
+
     def _receive(self, worker: Worker) -> dict[str, Any]:
         try:
             return worker.pipe.recv()
@@ -188,12 +194,12 @@ class Queue:
             worker.process.join()
             raise UserError(
                 f"tunnel: a worker ended with code {worker.process.exitcode}; memory may be short; what is finished "
-                "stays; run the same command to continue, with --set workers=1 where memory is short"
+                "stays; run the same command to continue, with --set tunnel.workers=1 where memory is short"
             ) from None
 
     def _time(self, settings: TrainSettings, threads: int, count: int) -> list[float]:
         for worker in self.workers[:count]:
-            worker.pipe.send(("time", settings, self.vocab_size, threads, 0.7))
+            self._send(worker, ("time", settings, self.vocab_size, threads, 0.7))
         return [self._receive(worker)["tokens_per_second"] for worker in self.workers[:count]]
 
     def close(self) -> None:
@@ -204,22 +210,28 @@ class Queue:
         for worker in self.workers:
             worker.process.join(max(0.1, deadline - time.monotonic()))
             if worker.process.is_alive():
-                worker.process.terminate()
+                worker.process.kill()
 
 
-@contextmanager
+@contextlib.contextmanager
 def open_queue(
     folder: Path, data: Path, log: RunLog, stop: Callable[[], str | None], workers: int | None
 ) -> Iterator[Queue]:
     """A queue whose workers live as long as the block."""
-    queue = Queue(folder, data, log, stop, workers or max(1, torch.get_num_threads()))
+    queue = Queue(folder, data, log, stop, workers or _default_workers())
     try:
         yield queue
     finally:
         queue.close()
 
 
-def _chains(left: dict[str, Job], seconds: Callable[[Job], float]) -> dict[str, float]:
+def _default_workers() -> int:
+    """One a core; on a GPU, whose memory each process takes a piece of, a few."""
+    cores = max(1, torch.get_num_threads())
+    return min(_WORKERS_OF_GPU, cores) if torch.cuda.is_available() else cores
+
+
+def chains(left: dict[str, Job], seconds: Callable[[Job], float]) -> dict[str, float]:
     """The seconds of each job and of the longest chain of those that wait for it: what is long begins first."""
     own = {run: seconds(job) for run, job in left.items()}
     total = dict(own)

@@ -48,7 +48,7 @@ def length(ground: Ground) -> int:
     """Tokens of the longest run within the chapter's time."""
     middle = {"wsd": 0, "cosine": 0}
     return ground.most_tokens(
-        "schedules", lambda n: ground.cost(_all(_plan(ground, n, middle))), LEAST_TOKENS, MOST_TOKENS
+        "schedules", lambda n: ground.wall(_all(_plan(ground, n, middle))), LEAST_TOKENS, MOST_TOKENS
     )
 
 
@@ -121,28 +121,30 @@ def _cosines(ground: Ground, ends: list[int], step: int) -> dict[Any, Job]:
 
 
 def _mixing(ground: Ground, trunk: Trunk, longest: int, start: int) -> dict[Any, Job]:
-    """A-1, A-2 and B-2, where the dataset has conversations and holds some back."""
+    """A-1, A-2 and B-2, where the dataset has conversations and holds some back; the first two with further seeds."""
     chat = chat_weights(ground)
     if not chat:
         return {}
     text, batch = ground.phases[0].weights, _batch(ground)
     mixed = {n: w / sum(text.values()) * (1 - _CHAT_SHARE) for n, w in text.items()}
     mixed |= {n: w / sum(chat.values()) * _CHAT_SHARE for n, w in chat.items()}
-    plain = trunk.decayed(longest, start)
-    rich = trunk.decayed(longest, start, {"phases": (Phase(weights=mixed, loss_on="all"),)})
     tokens = whole(_TUNING * (longest - start), batch)
 
-    def tuned(init: Job, name: str, count: int) -> Job:
+    def tuned(phases: tuple[Phase, ...], name: str, count: int, seed: int) -> Job:
+        own = {"seed": ground.s.train.seed + seed}
+        init = trunk.decayed(longest, start, own | ({"phases": phases} if phases else {}))
         given: dict[str, Any] = {"model": None, "schedule": "wsd", "decay_share": 0.9, "warmup_steps": 5}
-        given |= {"phases": (Phase(weights=chat),)}
+        given |= own | {"phases": (Phase(weights=chat),)}
         settings = ground.settings(ground.s.schedule_heads, _LAYERS, count, given | ground.rates(0.2))
         return ground.job(settings, f"{name}: tuned on {count / 1e6:.2f} M", init=init, kind="sft")
 
-    return {
-        "A-1": tuned(plain, "A-1", tokens),
-        "A-2": tuned(rich, "A-2", tokens),
-        "B-2": tuned(plain, "B-2", 2 * tokens),
-    }
+    rich = (Phase(weights=mixed, loss_on="all"),)
+    runs: dict[Any, Job] = {}
+    for seed in range(ground.s.seeds):
+        for name, phases in (("A-1", ()), ("A-2", rich)):
+            label = f"{name}{f' seed {seed}' if seed else ''}"
+            runs[label] = tuned(phases, label, tokens, seed)
+    return runs | {"B-2": tuned((), "B-2", 2 * tokens, 0)}
 
 
 def chat_weights(ground: Ground) -> dict[str, float]:
@@ -170,6 +172,7 @@ def _chapter(
     trunk_tokens = sum(job.tokens for job in with_needs(plan["wsd"].values()))
     cosine_tokens = sum(job.tokens for name, job in plan["cosine"].items() if not str(name).startswith("seed"))
     forms, shares = scores("forms"), scores("shares")
+    mixing, mixing_noise = _mixed(ground, plan["mixing"], results)
     return {
         "lengths": [int(n) for n in wsd],
         "wsd": wsd,
@@ -186,7 +189,8 @@ def _chapter(
         "decay_share": _DECAY_SHARE,
         "best_share": float(_best(shares) or 0) or None,
         "best_form": _best(forms),
-        "mixing": _mixed(ground, plan["mixing"], results),
+        "mixing": mixing,
+        "mixing_noise": mixing_noise,
     }
 
 
@@ -205,14 +209,17 @@ def _best(scores: dict[str, float | None]) -> str | None:
     return min(known, key=lambda name: known[name]) if known else None
 
 
-def _mixed(ground: Ground, jobs: dict[Any, Job], results: dict[str, Result]) -> dict[str, Any] | None:
-    """Answers and text of the three designs after tuning, bits per byte of what was held back."""
+def _mixed(
+    ground: Ground, jobs: dict[Any, Job], results: dict[str, Result]
+) -> tuple[dict[str, Any] | None, float | None]:
+    """Answers and text of the three designs after tuning, bits per byte of what was held back; the answers' noise."""
     if not jobs or any(results[job.id].status != "done" for job in jobs.values()):
-        return None
+        return None, None
     tokenizer, found = load_tokenizer(ground.queue.data / "tokenizer"), {}
     for name, job in jobs.items():
         model, _ = read_model(ground.queue.runs / job.id)
         domains = list(chat_weights(ground))
         answers = answers_bits_per_byte(model, tokenizer, ground.queue.data, ground.s.train.context, domains)
         found[name] = {"answers_bpb": answers, "text_bpb": results[job.id].score, "tokens": job.tokens}
-    return found
+    pairs = [[row["answers_bpb"] for n, row in found.items() if n.startswith(name)] for name in ("A-1", "A-2")]
+    return {name: row for name, row in found.items() if "seed" not in name}, seed_noise(pairs)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import warnings
 from dataclasses import dataclass
+from math import ceil
 from statistics import mean
 from types import ModuleType
 from typing import Any
@@ -59,7 +60,10 @@ def search(ground: Ground) -> dict[str, Any]:
             study.add_trial(_frozen(optuna, trial, space))
     best = min((t for t in trials if t.middle is not None), key=_score, default=None)
     if best is None or _score(best) == float("inf"):
-        raise UserError("search: every trial diverged; the rates are too high for this data; lower train.lr and repeat")
+        raise UserError(
+            "search: every trial diverged, whatever its rates; the data or the base run do not train; look at "
+            "train.clip, train.warmup_steps and the text"
+        )
     jobs, results, confirmed = _confirm(ground, default, best.params, tokens)
     chapter = {
         "tokens_a_run": tokens,
@@ -76,9 +80,10 @@ def search(ground: Ground) -> dict[str, Any]:
 
 def length(ground: Ground) -> int:
     """Tokens of each trial within the chapter's time."""
-    count = ground.s.search_trials + 2 * _CONFIRMING
+    workers = ground.queue.machine.workers
+    waves = ceil(ground.s.search_trials / workers) + ceil(2 * _CONFIRMING / workers)
     return ground.most_tokens(
-        "search", lambda n: count * ground.cost([_job(ground, {}, n, 0)]), LEAST_TOKENS, MOST_TOKENS
+        "search", lambda n: waves * ground.wall([_job(ground, {}, n, 0)]), LEAST_TOKENS, MOST_TOKENS
     )
 
 
@@ -88,7 +93,10 @@ def _optuna() -> ModuleType:
             warnings.simplefilter("ignore")
             optuna = importlib.import_module("optuna")
     except ImportError:
-        raise UserError("search: Optuna is not installed; it is optional; pip install 'dotori[tunnel]'") from None
+        raise UserError(
+            "search: Optuna is not installed; it is optional; pip install 'dotori[tunnel]' "
+            "(in a checkout: pip install -c constraints.txt -e '.[tunnel]')"
+        ) from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 

@@ -46,6 +46,11 @@ class TunnelSettings:
     def __post_init__(self) -> None:
         if not 0 < self.minutes < 100_000:
             raise UserError(f"budget: {self.minutes:g} minutes; it must be positive; give one, for example 60m")
+        if not self.train.mup or self.train.scale_embedding_lr or self.train.independent_weight_decay:
+            raise UserError(
+                "train: mup, scale_embedding_lr or independent_weight_decay is changed; the tunnel compares these "
+                "rules itself, from a base run that keeps their defaults; leave them out"
+            )
         if self.unit < 8 or self.unit % 8:
             raise UserError(f"unit: {self.unit}; a head's width must be a multiple of 8; correct it")
         if max(self.bowl_heads) < 8 * min(self.bowl_heads) or len(set(self.bowl_heads)) < 4:

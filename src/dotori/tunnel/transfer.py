@@ -29,7 +29,7 @@ LEAST_TOKENS, MOST_TOKENS = 60_000, 4_000_000
 _VALIDATION_BYTES = 50_000
 _FIRST = (-2.0, 0.0, 2.0)
 _RATES_A_BOWL = 5
-_WAVES = 8
+_WAVES, _LIKELY_WAVES = 8, 3
 # Rows at most in a batch of another optimizer than the base run's: AdamW spends its first hundred steps on the
 # frequencies of single tokens, where no rate differs from another, so it needs many short ones.
 _FOREIGN_ROWS = 4
@@ -43,7 +43,7 @@ def transfer(ground: Ground) -> dict[str, Any]:
     """Runs the bowls and returns the chapter."""
     tokens = length(ground)
     ground.log.say(f"transfer: {len(ground.s.bowl_heads)} widths, {tokens / 1e6:.2f} M tokens a run")
-    bowls = {(name, heads): set(_FIRST) for name in VARIANTS for heads in _heads(ground, name)}
+    bowls = {key: set(_FIRST) for key in _bowls(ground)}
     results: dict[str, Result] = {}
     jobs: dict[tuple[str, int, float, int], Job] = {}
     for wave in range(_WAVES):
@@ -93,6 +93,10 @@ def _heads(ground: Ground, name: str) -> tuple[int, ...]:
     return ground.s.bowl_heads[:-1] if name == _NARROW else ground.s.bowl_heads
 
 
+def _bowls(ground: Ground) -> list[tuple[str, int]]:
+    return [(name, heads) for name in VARIANTS for heads in _heads(ground, name)]
+
+
 def own_variant(ground: Ground) -> str:
     """The variant that trains as the base settings do."""
     return "muon" if ground.s.train.optimizer == "muon" else "mup"
@@ -111,12 +115,11 @@ def _job(ground: Ground, name: str, heads: int, step: float, seed: int, tokens: 
 
 
 def _cost(ground: Ground, tokens: int) -> float:
-    """Expected worker-seconds of all bowls."""
-    return sum(
-        _RATES_A_BOWL * _seeds(ground, name) * ground.cost([_job(ground, name, heads, 0.0, 0, tokens)])
-        for name in VARIANTS
-        for heads in _heads(ground, name)
-    )
+    """Expected seconds of all bowls, in three waves or so."""
+    one = {key: _job(ground, *key, 0.0, 0, tokens) for key in _bowls(ground)}
+    seconds = {key: ground.queue.seconds(job) for key, job in one.items()}
+    total = sum(_RATES_A_BOWL * _seeds(ground, name) * seconds[name, heads] for name, heads in seconds)
+    return max(total / ground.queue.machine.workers, _LIKELY_WAVES * max(seconds.values()))
 
 
 def _losses(key: tuple[str, int], jobs: dict[tuple[str, int, float, int], Job], results: dict[str, Result]) -> Rates:

@@ -11,16 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from dotori.data.build import data_lineage
 from dotori.data.loader import read_manifest, validation_languages
 from dotori.errors import UserError
-from dotori.files import atomic_write, read_json, to_json
+from dotori.files import atomic_write, read_json, sha256_json, to_json
 from dotori.runlog import RunLog
 from dotori.train.identity import settings_json
 from dotori.train.lock import locked
 from dotori.train.settings import TrainSettings
 from dotori.tunnel import batch_size, ladder, schedules, search, transfer
 from dotori.tunnel.coordinate_check import coordinate_check
-from dotori.tunnel.ground import Ground, read_chapter
+from dotori.tunnel.ground import Ground, TooShortError, read_chapter
 from dotori.tunnel.job import Job
 from dotori.tunnel.ladder import held_out_job, score_held_out
 from dotori.tunnel.page.write import write_page
@@ -51,11 +52,12 @@ def run_tunnel(
     chapter: str | None,
     log: RunLog,
     stop: Callable[[], str | None],
-    source: str = "SOURCE",
+    source: str = "",
+    assignments: Sequence[str] = (),
 ) -> Path:
     """Runs one chapter, or all, in `folder` on the dataset `data`, and writes the page; returns its path.
 
-    `source` is how the page names the data in commands.
+    `source` and `assignments` (NAME=VALUE) are what the page's commands name; of the values none is kept.
 
     Raises Interrupted (everything saved; the same call continues) and UserError, also where another sweep works there.
     """
@@ -63,9 +65,10 @@ def run_tunnel(
         return write_page(folder)
     _check_data(data)
     with locked(folder):
-        _note(folder, s, data, source)
+        _note(folder, s, data, source, assignments)
         with open_queue(folder, data, log, stop, s.workers) as queue:
             queue.measure(_measured_shapes(s))
+            _check_budget(s, queue, folder, log, chapter)
             for name in [chapter] if chapter else list(_RUN):
                 _chapter(s, queue, folder, log, name, chapter is not None)
             _held_out(s, queue, folder, log, chapter)
@@ -82,8 +85,7 @@ def plan_tunnel(
         queue.measure(_measured_shapes(s))
         for name in [chapter] if chapter else list(_RUN):
             ground = Ground(s, queue, folder, log, chapter is not None, tuned(folder, name))
-            minutes = ground.seconds(name) / 60 / queue.machine.workers
-            found[name] = {"minutes": round(minutes, 1)}
+            found[name] = {"minutes": round(ground.seconds(name) / 60, 1)}
             if name in _LENGTH:
                 found[name]["tokens"] = _LENGTH[name](ground)
     return found
@@ -97,6 +99,19 @@ def _check_data(data: Path) -> None:
             f"{data}: no held-out text; the tunnel measures on documents that no run has seen, and too few were given "
             "to hold any back; add documents (some hundreds, cut long ones), or raise data.validation_share"
         )
+
+
+def _check_budget(s: TunnelSettings, queue: Queue, folder: Path, log: RunLog, chapter: str | None) -> None:
+    """Raises UserError, before anything trains, with the least budget that holds all the chapters asked for."""
+    short: list[TooShortError] = []
+    for name in [chapter] if chapter else list(_RUN):
+        if name in _LENGTH:
+            try:
+                _LENGTH[name](Ground(s, queue, folder, log, chapter is not None, tuned(folder, name)))
+            except TooShortError as error:
+                short.append(error)
+    if short:
+        raise max(short, key=lambda error: error.minutes)
 
 
 def _chapter(s: TunnelSettings, queue: Queue, folder: Path, log: RunLog, name: str, alone: bool) -> None:
@@ -139,24 +154,30 @@ def _measured_shapes(s: TunnelSettings) -> list[TrainSettings]:
     return [replace(s.train, model=shape(s, n, s.bowl_layers), steps=1, tokens=None, minutes=None) for n in heads]
 
 
-def _note(folder: Path, s: TunnelSettings, data: Path, source: str) -> None:
+def refuse_changes(folder: Path, changed: Sequence[str]) -> None:
+    """Raises UserError where `changed`, names of what differs from before, would be mixed with finished chapters."""
+    made = [name for name in CHAPTERS if (folder / f"{name}.json").is_file()]
+    if changed and made:
+        raise UserError(
+            f"{folder}: {', '.join(changed)} changed since the chapters {', '.join(made)} were made there; one "
+            "folder holds one tunnel, finished runs are not mixed; choose another --out"
+        )
+
+
+def _note(folder: Path, s: TunnelSettings, data: Path, source: str, assignments: Sequence[str]) -> None:
     """Writes settings.json; refuses a folder whose chapters stand on other data or another base run."""
     # A dataset that was made in the folder moves with it.
     own, place = folder.resolve(), data.resolve()
     where = place.relative_to(own).as_posix() if place.is_relative_to(own) else str(place)
-    now: dict[str, Any] = {"source": source, "data": where, "unit": s.unit, "minutes": s.minutes}
+    now: dict[str, Any] = {"source": source, "set": [word.partition("=")[0] for word in assignments]}
+    now |= {"data": where, "data_hash": sha256_json(data_lineage(data)), "unit": s.unit, "minutes": s.minutes}
     now["train"] = settings_json(s.train)
     now |= {name: list(getattr(s, name)) for name in ("check_widths", "bowl_heads", "batch_sizes", "ladder_heads")}
     path = folder / "settings.json"
     if path.is_file():
         before = read_json(path, "tunnel folder")
-        changed = [name for name in ("train", "data", "unit") if before.get(name) != now[name]]
-        made = [name for name in CHAPTERS if (folder / f"{name}.json").is_file()]
-        if changed and made:
-            raise UserError(
-                f"{folder}: {', '.join(changed)} changed since the chapters {', '.join(made)} were made there; one "
-                "folder holds one tunnel, finished runs are not mixed; choose another --out"
-            )
+        deciding = {"train": "train", "data_hash": "data", "unit": "unit"}
+        refuse_changes(folder, [word for name, word in deciding.items() if before.get(name) != now[name]])
     atomic_write(path, to_json(now))
 
 

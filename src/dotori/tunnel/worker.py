@@ -25,15 +25,16 @@ from dotori.runlog import RunLog
 from dotori.train.resume import partial_folder
 from dotori.train.stage import train_to
 from dotori.tunnel.average import average_stage
-from dotori.tunnel.job import Job, Result, read_result, write_ended
+from dotori.tunnel.job import Job, Result, made_by, read_result, write_ended
 from dotori.tunnel.machine import tokens_per_second
 
 
 def work(pipe: Connection, folder: Path, data: Path, number: int) -> None:
     """Runs in a process of its own until the pipe closes."""
-    # Ctrl-C reaches every process of a terminal; the parent decides and tells.
-    for name in (signal.SIGINT, signal.SIGHUP):
+    # Ctrl-C reaches every process of a terminal, SIGTERM those of a service; the parent decides and tells.
+    for name in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(name, signal.SIG_IGN)
+    made_by()  # now, while the code is what the parent runs
     # Waits for a worker of a killed sweep to save and go.
     descriptor = os.open(folder / f".worker-{number}", os.O_RDWR | os.O_CREAT, 0o644)
     fcntl.flock(descriptor, fcntl.LOCK_EX)

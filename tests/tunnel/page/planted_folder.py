@@ -129,6 +129,7 @@ def schedules() -> dict:
             "A-1": {"answers_bpb": 0.93, "text_bpb": 2.15}, "A-2": {"answers_bpb": 0.81, "text_bpb": 2.09},
             "B-2": {"answers_bpb": 0.9, "text_bpb": 2.21},
         },
+        "mixing_noise": NOISE,
     }  # fmt: skip
 
 

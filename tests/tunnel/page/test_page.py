@@ -340,6 +340,26 @@ def test_instructions_in_the_decay_may_not_help():
     assert "make answers worse" in said({"schedules": chapter}, "schedules")
 
 
+def test_instructions_in_the_decay_are_judged_by_their_own_noise():
+    chapter = planted.schedules()
+    assert "make answers better" in said({"schedules": chapter}, "schedules")
+    assert "make answers better" not in said({"schedules": chapter | {"mixing_noise": 0.2}}, "schedules")
+    del chapter["mixing_noise"]
+    assert "no seed was repeated, so it may be chance" in said({"schedules": chapter}, "schedules")
+
+
+def test_the_part_that_grows_is_named_where_the_check_fails_not_the_one_that_shrinks_most():
+    chapter = planted.check()
+    variant = chapter["variants"]["mup adamw"]
+    layer = next(iter(variant["slopes"]))
+    variant["slopes"] = {name: {"slope": 0.0, "low": -0.1, "high": 0.1} for name in variant["slopes"]}
+    variant["slopes"] |= {"logits": {"slope": -0.5, "low": -0.6, "high": -0.4}}
+    variant["slopes"] |= {layer: {"slope": 0.2, "low": 0.1, "high": 0.3}}
+    variant["passed"] = False
+    text = said({"check": chapter}, "check")
+    assert f"change their size with its width; {layer} follows width to the power 0.2" in text
+
+
 def test_limits_follow_the_figures():
     lines = " ".join(limits(planted.chapters()))
     for part in ("864k parameters", "1200 times", "3 times the compute", "24 to 210 only, a factor of 8.8",

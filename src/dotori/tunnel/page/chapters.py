@@ -225,7 +225,8 @@ def _ladder_tables(ladder: Chapter) -> list[str]:
     points = sorted(ladder["points"], key=lambda point: (point["n"], point["d"]))
     rows = []
     for point in points:
-        cells = [f"{figure(point.get('width'))} × {figure(point.get('layers'))}", count(point["n"]), count(point["d"])]
+        name = f"{figure(point.get('width'))} × {figure(point.get('layers'))}{', again' if point.get('seed') else ''}"
+        cells = [name, count(point["n"]), count(point["d"])]
         for code in codes:
             value = point["bits_per_byte"].get(code)
             seen = effective(point["d"], ladder.get("unique_tokens"))

@@ -47,8 +47,11 @@ def schedule_charts(schedules: Mapping[str, Any]) -> list[str]:
         _choices("The shape of the decay", {form_name(k): v for k, v in (schedules.get("forms") or {}).items()}, noise),
     ]
     mixing = schedules.get("mixing") or {}
-    for key, title in (("answers_bpb", "Answers to instructions"), ("text_bpb", "Plain text, after the same runs")):
-        charts.append(_choices(title, {_MIXES.get(name, name): mix.get(key) for name, mix in mixing.items()}, noise))
+    for key, title, spread in (
+        ("answers_bpb", "Answers to instructions", schedules.get("mixing_noise")),
+        ("text_bpb", "Plain text, after the same runs", noise),
+    ):
+        charts.append(_choices(title, {_MIXES.get(name, name): mix.get(key) for name, mix in mixing.items()}, spread))
     return [chart for chart in charts if chart]
 
 

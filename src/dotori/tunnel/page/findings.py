@@ -212,7 +212,7 @@ def _schedules(schedules: Chapter) -> _Sentences:
     ):
         if best := near_best(schedules.get(key) or {}, noise):
             found.append((_best_of(what, best, noise, name), "open", ""))
-    found += _mixing(schedules.get("mixing") or {}, noise)
+    found += _mixing(schedules.get("mixing") or {}, schedules.get("mixing_noise"))
     return found
 
 
@@ -241,7 +241,10 @@ def _mixing(mixing: Mapping[str, Mapping[str, float | None]], noise: float | Non
     figures = f"{bits(after)} bits per byte on answers against {bits(before)} when they come only after it"
     if (cost := mixed.get("text_bpb")) is not None and (text_before := plain.get("text_bpb")) is not None:
         figures += f" (plain text {bits(cost)} against {bits(text_before)})"
-    if limit is None or abs(gain) <= limit:
+    if limit is None:
+        return [(f"Instructions in the decay: {figures}; no seed was repeated, so it may be chance.", "open", "")]
+    figures += f"; chance alone can make {bits(limit)}"
+    if abs(gain) <= limit:
         return [(f"Instructions in the decay make no difference that can be told from chance: {figures}.", "open", "")]
     if gain < 0:
         return [(f"Instructions in the decay make answers worse: {figures}.", "bad", "")]

@@ -133,8 +133,9 @@ def _ladder(ladder: Chapter) -> list[str]:
     if top is not None:
         biggest = max(point["n"] for point in ladder["points"])
         found.append(
-            f"The largest model of the fit has {count(biggest)} parameters outside its embeddings; one with 1 billion "
-            f"is {times(_IMAGINED / biggest)} as large, and no figure here was measured near it."
+            f"The largest model of the fit has {count(biggest)} parameters as the law counts them (compute a token, "
+            f"head and attention included); one with 1 billion is {times(_IMAGINED / biggest)} as large, and no figure "
+            "here was measured near it."
         )
     prediction = ladder.get("prediction") or {}
     more = prediction.get("times_largest")

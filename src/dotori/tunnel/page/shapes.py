@@ -176,19 +176,21 @@ class Schedules(TypedDict):
     best_share: NotRequired[Number]
     best_form: NotRequired[str | None]
     mixing: NotRequired[dict[str, Mix] | None]
+    mixing_noise: NotRequired[Number]
     evidence: NotRequired[list[str]]
     core_seconds: NotRequired[Number]
     tokens: NotRequired[Number]
 
 
 class LadderPoint(TypedDict):
-    """One finished run: `n` parameters outside the embeddings, `d` tokens."""
+    """One finished run: `n` training FLOPs a token / 6 (head and attention included), `d` tokens, `seed` its number."""
 
     n: Positive
     d: Positive
     bits_per_byte: dict[str, Number]
     width: NotRequired[int | None]
     layers: NotRequired[int | None]
+    seed: NotRequired[int | None]
     tokens_unique: NotRequired[Number]
     run: NotRequired[str | None]
 

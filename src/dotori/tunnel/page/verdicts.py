@@ -217,8 +217,11 @@ def effective(tokens: float, unique: float | None) -> float:
 
 
 def steepest(variant: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
-    """(layer, slope) of the layer whose activations change most with width."""
+    """(layer, slope) of the layer whose activations change most with width; where the check failed, grow most."""
     slopes = {k: v for k, v in (variant.get("slopes") or {}).items() if v.get("slope") is not None}
+    grown = {k: v for k, v in slopes.items() if v["slope"] > 0 and (v.get("low") is None or v["low"] > 0)}
+    if variant.get("passed") is False and grown:
+        slopes = grown
     return max(slopes.items(), key=lambda item: abs(item[1]["slope"])) if slopes else None
 
 

@@ -69,7 +69,8 @@ def render(
 def _command(name: str, settings: Mapping[str, Any], place: str) -> str:
     source = settings.get("source")
     source = shlex.quote(source) if isinstance(source, str) and source else "SOURCE"
-    return f"dotori tunnel {name} {source} --out {shlex.quote(place)}"
+    given = "".join(f" --set {shlex.quote(key)}=VALUE" for key in settings.get("set") or ())
+    return f"dotori tunnel {name} {source}{given} --out {shlex.quote(place)}"
 
 
 def _subtitle(chapters: Mapping[str, Mapping[str, Any]]) -> str:
