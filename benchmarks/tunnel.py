@@ -24,7 +24,17 @@ KEPT = {
     "search": ("default", "best", "default_bits_per_byte", "best_bits_per_byte", "noise", "is_better", "importance"),
     "transfer": ("tokens_a_run", "noise", "chosen"),
     "batch": ("tokens_a_run", "minima", "law", "priors", "chosen_batch_tokens"),
-    "schedules": ("wsd", "cosine", "noise", "share", "decay_lengths", "forms", "mixing", "rate_factors"),
+    "schedules": (
+        "wsd",
+        "cosine",
+        "noise",
+        "share",
+        "decay_lengths",
+        "forms",
+        "mixing",
+        "mixing_noise",
+        "rate_factors",
+    ),
     "ladder": ("rates", "chosen", "fits", "noise", "optimal", "self_check", "prediction", "held_out"),
 }
 OF_A_VARIANT = ("optimum", "drift_steps", "drift_interval", "best_bits_per_byte")

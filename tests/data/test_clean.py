@@ -114,13 +114,15 @@ def test_evaluation_texts_are_found_inside_documents():
     ("question", "other"),
     [
         ("Which of the two rivers is the longer one?", "Which of the two rivers is the wider one?"),
-        ("다람쥐는 어디에 도토리를 묻었나요?", "다람쥐는 어디에 도토리를 숨겼나요?"),
+        ("가을이 오면 다람쥐는 숲속 어디에 도토리를 묻나요?", "가을이 오면 다람쥐는 숲속 어디에 도토리를 숨기나요?"),
     ],
 )
 def test_an_evaluation_shorter_than_a_run_is_found_whole(question, other):
     evaluations = Evaluations([question])
     assert evaluations.overlaps(f"{question} {other}")
     assert evaluations.overlaps(f"{other}\n{question.upper()}\n{other}")
+    assert evaluations.overlaps(f"{ENGLISH * 3}{question} {ENGLISH * 3}")
+    assert evaluations.overlaps(f"{PROSE * 3}{question} {PROSE * 3}")
     assert not evaluations.overlaps(f"{other} {other}")
 
 
@@ -128,6 +130,13 @@ def test_a_few_words_of_an_evaluation_keep_nothing_out():
     evaluations = Evaluations(["The River Nile.", "큰 나무 밑에.", ""])
     assert not evaluations.overlaps(f"{ENGLISH} The River Nile. {ENGLISH}")
     assert not evaluations.overlaps(f"{PROSE} 큰 나무 밑에. {PROSE}")
+
+
+def test_what_an_evaluation_repeats_is_a_template_and_keeps_nothing_out():
+    prompt, question = "You are a friendly and helpful assistant of ours.", "Which of the two rivers is the longer one?"
+    evaluations = Evaluations([prompt, question, prompt])
+    assert not evaluations.overlaps(f"{prompt} Hello!")
+    assert evaluations.overlaps(f"{prompt} {question}")
 
 
 @given(st.text(alphabet="ab ", max_size=40), st.integers(0, 160), st.text(alphabet="ab ", max_size=300))

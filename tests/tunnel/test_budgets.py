@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from dotori.tunnel.budgets import Size, best_size
 from dotori.tunnel.power_law import Fit, compute_optimal, effective_tokens
 
-LAW = Fit(e=1.1, a=40, alpha=0.33, b=60, beta=0.31)
-FAR = Fit(e=0.9, a=90, alpha=0.33, b=60, beta=0.31)
+# Sums, whose optimum is wide enough to move between whole sizes.
+LAW = Fit(e=1.1, a=40, alpha=0.33, b=60, beta=0.31, gamma=1.0)
+FAR = Fit(e=0.9, a=90, alpha=0.33, b=60, beta=0.31, gamma=1.0)
 ENDLESS = 1e15
 RATE = 1e11
 

@@ -123,7 +123,7 @@ def ladder_chapter(noise=0.003, seed=1):
 
 
 def planted(n, d):
-    return 1.1 + 40 * n**-0.33 + 60 * d**-0.31
+    return 1.1 + ((40 * n**-0.33) ** (1 / 0.3) + (60 * d**-0.31) ** (1 / 0.3)) ** 0.3
 
 
 def test_a_planted_law_foretells_the_larger_run():

@@ -8,11 +8,13 @@ from tiny_tunnel import TINY, job_of
 
 from dotori.errors import UserError
 from dotori.model.count import flops_per_token
+from dotori.runlog import RunLog
 from dotori.train.settings import Phase
 from dotori.tunnel import ladder
 from dotori.tunnel.branches import Trunk
 from dotori.tunnel.ground import TooShortError
 from dotori.tunnel.machine import measure_machine, tokens_per_second
+from dotori.tunnel.queue import open_queue
 from dotori.tunnel.settings import TunnelSettings
 
 STEP, TOKEN = 0.01, 1e-5
@@ -34,11 +36,16 @@ def test_the_fixed_time_of_a_step_is_told_from_that_of_its_tokens(rows, tmp_path
     assert rate == pytest.approx(flops / TOKEN)
 
 
-def test_fewer_workers_than_were_measured_are_planned_with(tmp_path):
-    path = tmp_path / "machine.json"
-    assert measure_machine(path, [TINY], 500, 2, planted).workers == 2
-    assert measure_machine(path, [TINY], 500, 1, planted).workers == 1
-    assert measure_machine(path, [TINY], 500, 8, planted).workers == 2
+def test_the_plan_stays_that_of_the_machine_measured_and_fewer_workers_do_it(data, data_hash, tmp_path):
+    def run(workers):
+        with RunLog(quiet=True) as log, open_queue(tmp_path / "t", data, log, lambda: None, workers) as queue:
+            queue.measure([TINY])
+            queue.beside = [job_of(data_hash, seed=9)]
+            queue.run([job_of(data_hash, seed=workers)], "run")
+            return queue.machine, queue.seconds(job_of(data_hash))
+
+    before = run(2)
+    assert run(1) == before
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
@@ -73,6 +80,16 @@ def test_a_ladder_on_many_workers_leaves_its_held_out_run_the_time_it_takes(wide
     whole = replace(wide, alone=False)
     held_out = whole.queue.seconds(ladder.held_out_job(whole, ladder.length(whole), ""))
     assert held_out < sum(whole.seconds(name) for name in ("ladder", "batch", "schedules"))
+
+
+def test_the_least_budget_of_a_ladder_does_not_depend_on_the_one_that_was_given(wide):
+    least = []
+    for minutes in (0.001, 0.01):
+        with pytest.raises(TooShortError) as refused:
+            ladder.length(replace(wide, alone=False, s=replace(wide.s, minutes=minutes)))
+        least.append(refused.value.minutes)
+    assert least[0] == pytest.approx(least[1])
+    assert ladder.length(replace(wide, alone=False, s=replace(wide.s, minutes=1.01 * least[0]))) > 0
 
 
 def test_a_chapter_that_does_not_fit_alone_is_not_told_to_take_more_than_it_gets(ground):

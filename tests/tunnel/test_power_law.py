@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dotori.errors import UserError
 from dotori.tunnel.power_law import (
+    GAMMA,
     Fit,
     bootstrap_fits,
     compute_optimal,
@@ -23,7 +26,7 @@ SIZES = np.repeat([0.15e6, 0.29e6, 0.56e6, 1.1e6], 4)
 TOKENS = SIZES * np.tile([2.0, 4.0, 8.0, 15.0], 4)
 GROUPS = [int(number) for number in np.repeat(np.arange(4), 4)]
 HELD_OUT = (2.2e6, 33e6)
-MINICPM = Fit(0.31, 7.15e-2 * 1e9**0.29, 0.29, 3.00e-1 * 1e9**0.23, 0.23)
+MINICPM = Fit(0.31, 7.15e-2 * 1e9**0.29, 0.29, 3.00e-1 * 1e9**0.23, 0.23, gamma=1.0)
 
 
 def planted(
@@ -123,8 +126,9 @@ def test_no_other_minimiser_finds_a_lower_huber_loss(seed: int) -> None:
     log_n, log_d = np.log(SIZES / 0.4e6), np.log(TOKENS / 2.2e6)
 
     def objective(theta: np.ndarray) -> float:
-        model = np.exp(theta[0]) + np.exp(theta[1] - np.exp(theta[3]) * log_n)
-        size = np.abs(np.log(model + np.exp(theta[2] - np.exp(theta[4]) * log_d)) - np.log(losses))
+        by_size, by_data = np.exp(theta[1] - np.exp(theta[3]) * log_n), np.exp(theta[2] - np.exp(theta[4]) * log_d)
+        model = np.exp(theta[0]) + (by_size ** (1 / GAMMA) + by_data ** (1 / GAMMA)) ** GAMMA
+        size = np.abs(np.log(model) - np.log(losses))
         prior = ((theta[3:] - np.log(0.3)) ** 2).sum() * (fit.scatter / 0.5) ** 2 / 2
         return float(np.where(size <= delta, size**2 / 2, delta * (size - delta / 2)).sum() + prior)
 
@@ -173,6 +177,33 @@ def test_minicpms_average_law_gives_its_ratio() -> None:
     assert best < float(MINICPM.predict(n * 1.1, d / 1.1))
     assert best < float(MINICPM.predict(n / 1.1, d * 1.1))
     assert doptimal_ratio_interval([MINICPM] * 3, 1e21) == pytest.approx([d / n] * 3)
+
+
+@settings(deadline=None)
+@given(st.sampled_from([1.0, 0.5, GAMMA]), st.floats(0.1, 0.8), st.floats(0.1, 0.8), st.floats(1e12, 1e18))
+def test_no_split_of_the_compute_is_better_than_the_optimal(
+    gamma: float, alpha: float, beta: float, flops: float
+) -> None:
+    law = replace(planted(1.0, 0.6, alpha, 0.9, beta), gamma=gamma)
+    n, d = compute_optimal(law, flops)
+    assert 6 * n * d == pytest.approx(flops)
+    best = float(law.predict(n, d))
+    for factor in (0.25, 0.8, 1.25, 4.0):
+        assert best <= float(law.predict(n * factor, d / factor)) * (1 + 1e-12)
+
+
+def test_more_tokens_bring_less_to_a_size_that_is_the_limit_unless_the_law_is_a_sum() -> None:
+    for gamma, same in ((1.0, True), (GAMMA, False)):
+        law = replace(planted(), gamma=gamma)
+        gains = [float(law.predict(n, 2e6) - law.predict(n, 4e6)) for n in (1.5e5, 1.1e6)]
+        assert (gains[0] == pytest.approx(gains[1])) == same
+        assert gains[0] <= gains[1] * (1 + 1e-9)
+
+
+def test_a_sum_is_fitted_as_a_sum_where_that_is_asked() -> None:
+    law = replace(planted(), gamma=1.0)
+    fit = fit_power_law(SIZES, TOKENS, law.predict(SIZES, TOKENS), groups=GROUPS, gamma=1.0)
+    assert (fit.e, fit.alpha, fit.beta, fit.gamma) == pytest.approx((law.e, law.alpha, law.beta, 1.0), rel=5e-3)
 
 
 @given(st.floats(1e-2, 1e4), st.floats(1.0, 1e9), st.floats(1.001, 10))

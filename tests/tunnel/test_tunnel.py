@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from tiny_tunnel import TINY
 
 from dotori.cli.main import main
@@ -179,6 +180,12 @@ def test_words_of_the_command_line():
         (["page"], "a tunnel folder must hold it"),
         (["search", "{data}", "--budget", "1s"], "the chapter search needs at least"),
         (["{data}", "--budget", "30s"], "budget: 30 seconds; the chapter"),
+        (["{data}", "--dry-run", "--budget", "30s"], "budget: 30 seconds; the chapter"),
+        pytest.param(
+            ["check", "{data}", "--set", "train.device=cuda"],
+            "PyTorch sees no GPU here",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here"),
+        ),
         (["check", "{data}", "--set", "tunnel.units=8"], "did you mean 'unit'"),
         (["check", "{data}", "--set", "tunnel.seeds=1"], "two at least"),
         (["check", "{data}", "--set", "train.lrr=1"], "did you mean 'lr'"),

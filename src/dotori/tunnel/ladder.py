@@ -1,7 +1,7 @@
 """The ladder: sizes x token counts from WSD branches, a law fitted to them, and a prediction made before its run.
 
-L(N, D) = E + A N^-alpha + B D^-beta in bits per byte, for each language (MiniCPM, arXiv 2404.06395, section 4.5, and
-Hoffmann et al., arXiv 2203.15556). N counts what multiplies: training FLOPs a token / 6, head and attention included,
+L(N, D) of power_law.py in bits per byte, for each language (after MiniCPM, arXiv 2404.06395, section 4.5, and Hoffmann
+et al., arXiv 2203.15556). N counts what multiplies: training FLOPs a token / 6, head and attention included,
 so that C = 6 N D. The longest runs' tokens fall as 1 / sqrt(N): the smallest size reads about as many as the held-out
 run, and none is trained so far beyond its best that it flattens, which bends the law (docs/log.md). The two largest
 sizes, from which the law reaches out, are trained with two seeds, which also tell the noise. The bowls' runs are short,
@@ -36,6 +36,7 @@ from dotori.tunnel.power_law import (
     leave_out_largest,
     predict_band,
 )
+from dotori.tunnel.settings import SHARES
 
 PREDICTION = "prediction.json"
 _POINTS = (0.125, 0.25, 0.5, 1.0)
@@ -150,11 +151,11 @@ def _largest_flops(ground: Ground) -> float:
     def cost(kilo_steps: int) -> float:
         flops = 6 * ground.size(max(ground.s.ladder_heads), max(ground.s.ladder_heads)) * kilo_steps * _batch(ground)
         probes = [_probe(ground, flops, step) for step in _RATE_STEPS]
-        jobs = [*probes, *(rung.job for rung in rungs(ground, flops))]
+        own = ground.wall(probes) + ground.wall([rung.job for rung in rungs(ground, flops)])
         held_out = ground.queue.seconds(held_out_job(ground, held_out_tokens(ground, flops), ""))
-        # It has one worker, beside the chapters that follow; alone, the chapter waits for it.
-        beside = 0.0 if ground.alone else ground.seconds("batch") + ground.seconds("schedules")
-        return ground.wall(jobs) + max(held_out / ground.queue.machine.workers, held_out - beside)
+        # It has one worker, beside the chapters that follow, whose time it shares; alone, the chapter waits for it.
+        share = 1.0 if ground.alone else SHARES["ladder"] / (SHARES["ladder"] + SHARES["batch"] + SHARES["schedules"])
+        return max(own + held_out / ground.queue.machine.workers, (own + held_out) * share)
 
     # Steps of the largest fitted size at its longest.
     steps = ground.most_tokens("ladder", cost, LEAST_STEPS, MOST_STEPS)
@@ -227,7 +228,7 @@ def _with_language(chapter: dict[str, Any], language: str, fit: Fit, fits: list[
     band = [_band_at(fit, fits, part, noise) for part in np.geomspace(float(min(6 * n * d)), 8 * flops, 12)]
     optimal = {"flops": flops, "n": best_n, "d": best_d, "ratio": best_d / best_n, "low": low, "high": high}
     return {
-        "fits": chapter["fits"] | {language: {k: getattr(fit, k) for k in ("e", "a", "alpha", "b", "beta")}},
+        "fits": chapter["fits"] | {language: {k: getattr(fit, k) for k in ("e", "a", "alpha", "b", "beta", "gamma")}},
         "optimal": chapter["optimal"] | {language: optimal},
         "band": chapter["band"] | {language: band},
         "self_check": chapter["self_check"] | {language: _self_check(n, d, loss, groups, noise)},
@@ -288,10 +289,15 @@ def predict(ground: Ground, chapter: dict[str, Any], largest: float) -> None:
 
 
 def predicted(chapter: dict[str, Any], language: str, n: float, tokens: int) -> dict[str, float]:
-    """Bits per byte of a run of size `n` on `tokens`, with a 95 % band; a pure function of the points."""
+    """Bits per byte of a run of size `n` on `tokens`, with a 95 % band; a pure function of the points.
+
+    Beside it "additive", what the plain sum of both terms (gamma = 1) says.
+    """
     fit, fits = law_of(chapter, language)
     seen = float(effective_tokens(float(tokens), float(chapter["unique_tokens"])))
-    return predict_band(fit, fits, n, seen, chapter["noise"][language])._asdict()
+    plain = fit_power_law(*arrays(chapter, language), groups=_trunks(chapter), gamma=1.0)
+    band = predict_band(fit, fits, n, seen, chapter["noise"][language])._asdict()
+    return band | {"additive": float(plain.predict(n, seen))}
 
 
 def score_held_out(folder: Path, chapter: dict[str, Any], result: Result) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The constants of L = e + a N^-alpha + b D^-beta that fit log losses best: many bounded problems at once.
+"""The constants of the law of power_law.py that fit log losses best: many bounded problems at once.
 
 A set of constants is theta, (5,): log e, log a, log b of the centred logs, log alpha, log beta. Which bounds, prior and
 correlation hold and why: power_law.py.
@@ -18,7 +18,7 @@ _TYPICAL_NOISE = 0.005
 
 
 class Problem(NamedTuple):
-    """Points as the solver sees them: logs around their means, whitened by `whiten` (n, n)."""
+    """Points as the solver sees them: logs around their means, whitened by `whiten` (n, n); `gamma` of the law."""
 
     log_n: np.ndarray
     log_d: np.ndarray
@@ -26,6 +26,7 @@ class Problem(NamedTuple):
     whiten: np.ndarray
     shift: tuple[float, float, float]
     delta: float
+    gamma: float
 
 
 class Solved(NamedTuple):
@@ -104,14 +105,14 @@ def _model(problem: Problem, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     """Whitened log losses (k, m) of k sets of constants (k, 5), and their derivatives (k, m, 5)."""
     alpha, beta = np.exp(theta[:, 3:4]), np.exp(theta[:, 4:5])
     level = np.broadcast_to(theta[:, :1], (len(theta), len(problem.log_n)))
-    terms = np.stack([level, theta[:, 1:2] - alpha * problem.log_n, theta[:, 2:3] - beta * problem.log_d], -1)
-    highest = terms.max(-1, keepdims=True)
-    parts = np.exp(terms - highest)
-    total = parts.sum(-1, keepdims=True)
-    parts /= total
-    by_exponent = [-parts[..., 1] * alpha * problem.log_n, -parts[..., 2] * beta * problem.log_d]
-    slope = np.concatenate([parts, np.stack(by_exponent, -1)], -1)
-    return (highest + np.log(total))[..., 0] @ problem.whiten, problem.whiten @ slope
+    by_size, by_data = theta[:, 1:2] - alpha * problem.log_n, theta[:, 2:3] - beta * problem.log_d
+    above = problem.gamma * np.logaddexp(by_size / problem.gamma, by_data / problem.gamma)
+    total = np.logaddexp(level, above)
+    share = np.exp(above - total)
+    of_size = share * np.exp((by_size - above) / problem.gamma)
+    of_data = share * np.exp((by_data - above) / problem.gamma)
+    slopes = (1 - share, of_size, of_data, -of_size * alpha * problem.log_n, -of_data * beta * problem.log_d)
+    return total @ problem.whiten, problem.whiten @ np.stack(slopes, -1)
 
 
 def minimise(

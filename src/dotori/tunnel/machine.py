@@ -76,8 +76,7 @@ def measure_machine(
     """
     if path.is_file():
         found = read_json(path, "measured machine")
-        found |= {"workers": min(found["workers"], workers), "speeds": tuple(tuple(row) for row in found["speeds"])}
-        return Machine(**found)
+        return Machine(**(found | {"speeds": tuple(tuple(row) for row in found["speeds"])}))
     cores = torch.get_num_threads()
     widest = shapes[-1]
     plain = sum(time_all(replace(widest, precision="float32"), 1, workers))

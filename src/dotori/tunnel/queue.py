@@ -133,9 +133,10 @@ class Queue:
         long = [
             job for job in self.beside if job.id not in running | left.keys() and not read_result(self.runs, job.id)
         ]
-        # One worker stays with what is waited for.
-        ready = long[: self.machine.workers - 1] + ready
-        idle = [worker for worker in self.workers[: self.machine.workers] if worker.job is None]
+        # Fewer than were planned with, where this call asks for fewer. One worker stays with what is waited for.
+        workers = self.workers[: self.machine.workers]
+        ready = long[: len(workers) - 1] + ready
+        idle = [worker for worker in workers if worker.job is None]
         for worker, job in zip(idle, ready, strict=False):
             is_alone = len(left) == 1 and job.id in left and not running
             threads = self.machine.threads_alone if is_alone else self.machine.threads

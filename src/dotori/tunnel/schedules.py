@@ -47,9 +47,13 @@ def schedules(ground: Ground) -> dict[str, Any]:
 def length(ground: Ground) -> int:
     """Tokens of the longest run within the chapter's time."""
     middle = {"wsd": 0, "cosine": 0}
-    return ground.most_tokens(
-        "schedules", lambda n: ground.wall(_all(_plan(ground, n, middle))), LEAST_TOKENS, MOST_TOKENS
-    )
+
+    def cost(longest: int) -> float:
+        plan = _plan(ground, longest, middle)
+        rates = list(plan.pop("tuning").values())  # before the others, which take the best
+        return ground.wall(rates) + ground.wall(_all(plan))
+
+    return ground.most_tokens("schedules", cost, LEAST_TOKENS, MOST_TOKENS)
 
 
 def lengths(ground: Ground, longest: int) -> list[int]:
@@ -213,13 +217,15 @@ def _mixed(
     ground: Ground, jobs: dict[Any, Job], results: dict[str, Result]
 ) -> tuple[dict[str, Any] | None, float | None]:
     """Answers and text of the three designs after tuning, bits per byte of what was held back; the answers' noise."""
-    if not jobs or any(results[job.id].status != "done" for job in jobs.values()):
+    done = {name: job for name, job in jobs.items() if results[job.id].status == "done"}
+    if not {"A-1", "A-2", "B-2"} <= done.keys():
         return None, None
     tokenizer, found = load_tokenizer(ground.queue.data / "tokenizer"), {}
-    for name, job in jobs.items():
+    for name, job in done.items():
         model, _ = read_model(ground.queue.runs / job.id)
         domains = list(chat_weights(ground))
         answers = answers_bits_per_byte(model, tokenizer, ground.queue.data, ground.s.train.context, domains)
         found[name] = {"answers_bpb": answers, "text_bpb": results[job.id].score, "tokens": job.tokens}
     pairs = [[row["answers_bpb"] for n, row in found.items() if n.startswith(name)] for name in ("A-1", "A-2")]
-    return {name: row for name, row in found.items() if "seed" not in name}, seed_noise(pairs)
+    noise = seed_noise(pairs) if any(len(pair) > 1 and None not in pair for pair in pairs) else None
+    return {name: row for name, row in found.items() if "seed" not in name}, noise

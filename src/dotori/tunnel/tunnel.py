@@ -19,6 +19,7 @@ from dotori.runlog import RunLog
 from dotori.train.identity import settings_json
 from dotori.train.lock import locked
 from dotori.train.settings import TrainSettings
+from dotori.train.stage import device_of
 from dotori.tunnel import batch_size, ladder, schedules, search, transfer
 from dotori.tunnel.coordinate_check import coordinate_check
 from dotori.tunnel.ground import Ground, TooShortError, read_chapter
@@ -28,6 +29,7 @@ from dotori.tunnel.page.write import write_page
 from dotori.tunnel.queue import Queue, open_queue
 from dotori.tunnel.settings import CHAPTERS, TunnelSettings, shape
 
+SETTINGS = "settings.json"
 _RUN = {
     "check": coordinate_check,
     "search": search.search,
@@ -64,8 +66,9 @@ def run_tunnel(
     if chapter == "page":
         return write_page(folder)
     _check_data(data)
+    device_of(s.train)
     with locked(folder):
-        _note(folder, s, data, source, assignments)
+        _note(folder, _refuse_others(folder, s, data), source, assignments)
         with open_queue(folder, data, log, stop, s.workers) as queue:
             queue.measure(_measured_shapes(s))
             _check_budget(s, queue, folder, log, chapter)
@@ -80,9 +83,12 @@ def plan_tunnel(
 ) -> dict[str, dict[str, float]]:
     """What each chapter would do within the budget: minutes, and tokens of its longest run; trains nothing."""
     _check_data(data)
+    device_of(s.train)
     found: dict[str, dict[str, float]] = {}
     with locked(folder), open_queue(folder, data, log, lambda: None, s.workers) as queue:
+        _refuse_others(folder, s, data)
         queue.measure(_measured_shapes(s))
+        _check_budget(s, queue, folder, log, chapter)
         for name in [chapter] if chapter else list(_RUN):
             ground = Ground(s, queue, folder, log, chapter is not None, tuned(folder, name))
             found[name] = {"minutes": round(ground.seconds(name) / 60, 1)}
@@ -164,21 +170,25 @@ def refuse_changes(folder: Path, changed: Sequence[str]) -> None:
         )
 
 
-def _note(folder: Path, s: TunnelSettings, data: Path, source: str, assignments: Sequence[str]) -> None:
-    """Writes settings.json; refuses a folder whose chapters stand on other data or another base run."""
+def _refuse_others(folder: Path, s: TunnelSettings, data: Path) -> dict[str, Any]:
+    """What settings.json shall hold; refuses a folder whose chapters stand on other data or another base run."""
     # A dataset that was made in the folder moves with it.
     own, place = folder.resolve(), data.resolve()
     where = place.relative_to(own).as_posix() if place.is_relative_to(own) else str(place)
-    now: dict[str, Any] = {"source": source, "set": [word.partition("=")[0] for word in assignments]}
-    now |= {"data": where, "data_hash": sha256_json(data_lineage(data)), "unit": s.unit, "minutes": s.minutes}
-    now["train"] = settings_json(s.train)
+    now: dict[str, Any] = {"data": where, "data_hash": sha256_json(data_lineage(data))}
+    now |= {"unit": s.unit, "minutes": s.minutes, "train": settings_json(s.train)}
     now |= {name: list(getattr(s, name)) for name in ("check_widths", "bowl_heads", "batch_sizes", "ladder_heads")}
-    path = folder / "settings.json"
+    path = folder / SETTINGS
     if path.is_file():
         before = read_json(path, "tunnel folder")
         deciding = {"train": "train", "data_hash": "data", "unit": "unit"}
         refuse_changes(folder, [word for name, word in deciding.items() if before.get(name) != now[name]])
-    atomic_write(path, to_json(now))
+    return now
+
+
+def _note(folder: Path, settings: dict[str, Any], source: str, assignments: Sequence[str]) -> None:
+    asked = {"source": source, "set": [word.partition("=")[0] for word in assignments]}
+    atomic_write(folder / SETTINGS, to_json(asked | settings))
 
 
 def chapters_of(words: Sequence[str]) -> tuple[str | None, str]:

@@ -139,7 +139,7 @@ def ladder(measured_off: float = 0.01) -> dict:
 
     def loss(code: str, n: float, d: float) -> float:
         e, a, alpha, b, beta = LAW[code]
-        return e + a * n**-alpha + b * d**-beta
+        return e + ((a * n**-alpha) ** 2 + (b * d**-beta) ** 2) ** 0.5
 
     for width, layers in ((48, 2), (72, 3), (96, 4), (120, 5)):
         n = layers * (4 * width**2 + 8 * width**2)
@@ -158,7 +158,10 @@ def ladder(measured_off: float = 0.01) -> dict:
         "points": points, "unique_tokens": 30_000_000,
         "rates": {"factor": 0.5, "tried": {"0.25": 2.102, "0.5": 2.061, "1": 2.113}, "width": 72, "tokens": 2_700_000},
         "chosen": {"lr": 0.0051, "matrix_lr": 0.0049},
-        "fits": {code: dict(zip(("e", "a", "alpha", "b", "beta"), law, strict=True)) for code, law in LAW.items()},
+        "fits": {
+            code: dict(zip(("e", "a", "alpha", "b", "beta"), law, strict=True)) | {"gamma": 0.5}
+            for code, law in LAW.items()
+        },
         "band": {code: [[c, v, v * 0.985, v * 1.015] for c, v in rows] for code, rows in best.items()},
         "optimal": {
             "ko": {"flops": most, "n": 4.1e5, "d": 3.2e7, "ratio": 78.0, "low": 24.0, "high": 210.0},

@@ -79,8 +79,10 @@ ASKED = {
         "What would a larger model reach?",
         "Before one pays for a large run one would like to know what it will reach, and how large the model should be "
         "for the compute at hand.",
-        "Several sizes train for several lengths. The law loss = e + a / parameters^alpha + b / tokens^beta is fitted "
-        "to them. Then the law foretells a larger run, the prediction is written down, and only then is the run made.",
+        "Several sizes train for several lengths. A law is fitted to them: the loss is e, which nothing removes, and "
+        "above it what the size leaves (a / parameters^alpha) and what the tokens leave (b / tokens^beta), of which "
+        "the larger counts most. Then the law foretells a larger run, the prediction is written down, and only then "
+        "is the run made.",
     ),
 }
 
@@ -235,13 +237,16 @@ def _ladder_tables(ladder: Chapter) -> list[str]:
     heads = ["width × layers", "#parameters", "#tokens"]
     heads += [head for code in codes for head in (f"#{language(code)}", "#law")]
     laws = [
-        (language(code), *(figure(fit[key]) for key in ("e", "a", "alpha", "b", "beta"))) for code, fit in fits.items()
+        (language(code), *(figure(fit[key]) for key in ("e", "a", "alpha", "b", "beta", "gamma")))
+        for code, fit in fits.items()
     ]
     told = [
         (language(one.language), bits(one.value), f"{bits(one.low)} to {bits(one.high)}", bits(one.measured),
-         {True: "inside", False: "outside", None: "not run"}[one.is_inside])
+         {True: "inside", False: "outside", None: "not run"}[one.is_inside],
+         bits((ladder["prediction"][one.language] or {}).get("additive")))
         for one in foretold(ladder)
     ]  # fmt: skip
+    heads_of_told = ["language", "#foretold", "#95 % interval", "#measured", "", "#a plain sum foretold"]
     rates = (ladder.get("rates") or {}).get("tried") or {}
     tried = [(figure(float(factor)), bits(value)) for factor, value in sorted(rates.items(), key=lambda r: float(r[0]))]
     at = ladder.get("prediction") or {}
@@ -251,10 +256,10 @@ def _ladder_tables(ladder: Chapter) -> list[str]:
         else ""
     )
     return [
-        table(f"The prediction{size}", ["language", "#foretold", "#95 % interval", "#measured", ""], told, True),
+        table(f"The prediction{size}", heads_of_told, told, True),
         _budget_table(ladder, codes),
         table("Every run of the fit", heads, rows),
-        table("The fitted laws", ["language", "#e", "#a", "#alpha", "#b", "#beta"], laws),
+        table("The fitted laws", ["language", "#e", "#a", "#alpha", "#b", "#beta", "#gamma"], laws),
         table("The rate for this length", ["factor of the bowls' rate", "#bits per byte"], tried),
     ]
 

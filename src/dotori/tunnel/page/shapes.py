@@ -196,13 +196,14 @@ class LadderPoint(TypedDict):
 
 
 class LawOfSize(TypedDict):
-    """bits per byte = e + a n^-alpha + b d^-beta."""
+    """bits per byte = e + ((a n^-alpha)^(1/gamma) + (b d^-beta)^(1/gamma))^gamma."""
 
     e: float
     a: float
     alpha: Exponent
     b: float
     beta: Exponent
+    gamma: Annotated[float, Field(gt=0.01, le=1)]
 
 
 class Optimal(TypedDict):
@@ -217,11 +218,12 @@ class Optimal(TypedDict):
 
 
 class Band(TypedDict):
-    """A predicted figure and its 95 % interval."""
+    """A predicted figure and its 95 % interval; `additive`: what the plain sum of both terms says."""
 
     value: Number
     low: NotRequired[Number]
     high: NotRequired[Number]
+    additive: NotRequired[Number]
 
 
 class Budget(TypedDict):

@@ -206,7 +206,8 @@ def foretold(ladder: Mapping[str, Any]) -> list[Foretold]:
 
 def law(fit: Mapping[str, float], n: float, d: float) -> float:
     """The fitted bits per byte of a model with `n` parameters after `d` tokens."""
-    return fit["e"] + fit["a"] * n ** -fit["alpha"] + fit["b"] * d ** -fit["beta"]
+    by_size, by_data, gamma = fit["a"] * n ** -fit["alpha"], fit["b"] * d ** -fit["beta"], fit["gamma"]
+    return float(fit["e"] + (by_size ** (1 / gamma) + by_data ** (1 / gamma)) ** gamma)
 
 
 def effective(tokens: float, unique: float | None) -> float:
