@@ -1,6 +1,10 @@
-"""The board's curves."""
+"""The board's curves, and what it says is left."""
 
-from dotori.tunnel.board import sparkline
+from tiny_tunnel import job_of
+
+from dotori.runlog import RunLog
+from dotori.tunnel.board import Board, sparkline
+from dotori.tunnel.job import Result
 
 
 def test_a_curve_is_drawn_from_high_to_low():
@@ -19,3 +23,13 @@ def test_short_and_level_curves():
     assert sparkline([]) == ""
     assert sparkline([3.0]) == "▁"
     assert set(sparkline([2.0] * 40)) == {"▁"}
+
+
+def test_a_run_that_nobody_waits_for_does_not_shorten_what_is_left(tmp_path):
+    waited, other, beside = (job_of("0" * 64, seed=seed) for seed in range(3))
+    board = Board(RunLog(quiet=True), "runs", tmp_path, {waited.id: 10.0, other.id: 30.0})
+    board.done(beside, Result(beside.id, "done", {"en": 2.0}))
+    assert board.done_seconds == 0
+    board.done(waited, Result(waited.id, "done", {"en": 2.0}))
+    assert board.done_seconds == 10
+    assert len(board.latest) == 2

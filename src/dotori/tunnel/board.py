@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -36,10 +36,14 @@ def sparkline(values: Sequence[float], width: int = 32) -> str:
 
 
 class Board:
-    """Live on a terminal; on a pipe, a line every half minute. `finished`: runs that were there before."""
+    """Live on a terminal; on a pipe, a line every half minute.
 
-    def __init__(self, log: RunLog, title: str, runs: Path, seconds: float) -> None:
-        self.log, self.title, self.runs, self.seconds = log, title, runs, max(seconds, 1e-9)
+    `expected`: the seconds that each run to be waited for should take, by id; others count for nothing in what is left.
+    `finished`: runs that were there before.
+    """
+
+    def __init__(self, log: RunLog, title: str, runs: Path, expected: Mapping[str, float]) -> None:
+        self.log, self.title, self.runs, self.expected = log, title, runs, expected
         self.finished, self.done_seconds, self.counts = 0, 0.0, {"done": 0, "diverged": 0, "pruned": 0}
         self.latest: list[str] = []
         self._began = self._said = time.monotonic()
@@ -59,10 +63,10 @@ class Board:
         if kind is None and any(self.counts.values()):
             self.log.say(f"{self.title}: {self._counted()} in {_clock(time.monotonic() - self._began)}")
 
-    def done(self, job: Job, result: Result, seconds: float) -> None:
-        """Notes a finished run, which was expected to take `seconds`."""
+    def done(self, job: Job, result: Result) -> None:
+        """Notes a finished run."""
         self.counts[result.status] += 1
-        self.done_seconds += seconds
+        self.done_seconds += self.expected.get(job.id, 0.0)
         words = f"{result.score:.4f} bits per byte" if result.status == "done" else result.status
         losses = [loss for _, loss in curve(self.runs, job.id)]
         self.latest = [*self.latest, f"{sparkline(losses, 16)}  {job.label}: {words}"][-_LATEST:]
@@ -94,7 +98,8 @@ class Board:
         spent = time.monotonic() - self._began
         if self.done_seconds <= 0:
             return ""
-        return f", about {_clock(spent * (self.seconds - self.done_seconds) / self.done_seconds)} to go"
+        left = sum(self.expected.values()) - self.done_seconds
+        return f", about {_clock(spent * left / self.done_seconds)} to go"
 
 
 def _clock(seconds: float) -> str:

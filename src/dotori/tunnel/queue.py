@@ -100,7 +100,8 @@ class Queue:
             else:
                 found[job.id] = result
         weights = chains(left, self.seconds)
-        with Board(self.log, title, self.runs, sum(self.seconds(job) for job in left.values())) as board:
+        expected = {run: self.seconds(job) for run, job in left.items()}
+        with Board(self.log, title, self.runs, expected) as board:
             board.finished = len(found)
             while left:
                 if reason := self.stop():
@@ -161,7 +162,7 @@ class Queue:
         result = Result(**answer["result"])
         if left.pop(job.id, None) is not None:
             found[job.id] = result
-        board.done(job, result, self.seconds(job))
+        board.done(job, result)
 
     def _stop_all(self, reason: str, quietly: bool = False) -> None:
         """Lets every worker save what it does, then raises Interrupted."""
