@@ -17,7 +17,7 @@ from dotori.tunnel.coordinate_check import FLAT, activations, judged
 from dotori.tunnel.job import Result
 from dotori.tunnel.ladder import _noise, _with_language, held_out_tokens, law_of, predicted, rungs
 from dotori.tunnel.page.verdicts import drift
-from dotori.tunnel.schedules import _plan, lengths
+from dotori.tunnel.schedules import _plan, lengths, mixing_noise
 from dotori.tunnel.search import search
 from dotori.tunnel.settings import TunnelSettings, base_settings, shape
 from dotori.tunnel.transfer import _grown, _judged
@@ -135,6 +135,14 @@ def test_a_planted_law_foretells_the_larger_run():
         inside += found["low"] <= planted(n, d) <= found["high"]
     assert np.median(errors) < 0.012
     assert inside >= 10
+
+
+def test_instructions_are_judged_by_the_spread_of_their_own_seeds():
+    answers = {"A-1": 2.90, "A-2": 2.70, "A-1 seed 1": 2.94, "A-2 seed 1": 2.68, "B-2": 2.8}
+    # Pooled over two pairs: sqrt((0.04^2 + 0.02^2) / 2 / 2), widened by Student's t, 4.303 / 1.96.
+    assert mixing_noise(answers) == pytest.approx(4.303 / 1.96 * math.sqrt(0.002 / 4))
+    assert mixing_noise(answers | {"A-1": None}) == pytest.approx(12.706 / 1.96 * 0.02 / math.sqrt(2))
+    assert mixing_noise({"A-1": 2.9, "A-2": 2.7, "B-2": 2.8}) is None
 
 
 def test_the_ladders_noise_is_that_of_its_repeated_trunks():

@@ -97,7 +97,7 @@ def test_one_trunk_costs_less_than_runs_of_their_own(made):
     chapter = json.loads((made / "schedules.json").read_text())
     assert chapter["share"] < 0.45
     assert set(chapter["mixing"]) == {"A-1", "A-2", "B-2"}
-    assert chapter["mixing_noise"] > 0
+    assert chapter["mixing_noise"] is None  # the story world holds no conversations back: nothing was measured
     assert chapter["mixing"]["B-2"]["tokens"] == 2 * chapter["mixing"]["A-1"]["tokens"]
 
 

@@ -8,6 +8,7 @@ tunes, A-2 decays on text and instructions and tunes, B-2 is A-1 with twice the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from dotori.checkpoint.folder import read_model
@@ -226,6 +227,11 @@ def _mixed(
         domains = list(chat_weights(ground))
         answers = answers_bits_per_byte(model, tokenizer, ground.queue.data, ground.s.train.context, domains)
         found[name] = {"answers_bpb": answers, "text_bpb": results[job.id].score, "tokens": job.tokens}
-    pairs = [[row["answers_bpb"] for n, row in found.items() if n.startswith(name)] for name in ("A-1", "A-2")]
-    noise = seed_noise(pairs) if any(len(pair) > 1 and None not in pair for pair in pairs) else None
-    return {name: row for name, row in found.items() if "seed" not in name}, noise
+    by_run = {name: row["answers_bpb"] for name, row in found.items()}
+    return {name: row for name, row in found.items() if "seed" not in name}, mixing_noise(by_run)
+
+
+def mixing_noise(answers: Mapping[str, float | None]) -> float | None:
+    """Spread between the seeds of A-1 and of A-2 (`seed_noise`), by run; None where no design has two figures."""
+    pairs = [[value for run, value in answers.items() if run.startswith(name)] for name in ("A-1", "A-2")]
+    return seed_noise(pairs) if any(len(pair) > 1 and None not in pair for pair in pairs) else None
