@@ -66,9 +66,9 @@ def run_tunnel(
     if chapter == "page":
         return write_page(folder)
     _check_data(data)
-    device_of(s.train)
+    device_of(s.train)  # refuses a GPU that is not there
     with locked(folder):
-        _note(folder, _refuse_others(folder, s, data), source, assignments)
+        _note(folder, _checked_settings(folder, s, data), source, assignments)
         with open_queue(folder, data, log, stop, s.workers) as queue:
             queue.measure(_measured_shapes(s))
             _check_budget(s, queue, folder, log, chapter)
@@ -83,10 +83,10 @@ def plan_tunnel(
 ) -> dict[str, dict[str, float]]:
     """What each chapter would do within the budget: minutes, and tokens of its longest run; trains nothing."""
     _check_data(data)
-    device_of(s.train)
+    device_of(s.train)  # refuses a GPU that is not there
     found: dict[str, dict[str, float]] = {}
     with locked(folder), open_queue(folder, data, log, lambda: None, s.workers) as queue:
-        _refuse_others(folder, s, data)
+        _checked_settings(folder, s, data)
         queue.measure(_measured_shapes(s))
         _check_budget(s, queue, folder, log, chapter)
         for name in [chapter] if chapter else list(_RUN):
@@ -170,7 +170,7 @@ def refuse_changes(folder: Path, changed: Sequence[str]) -> None:
         )
 
 
-def _refuse_others(folder: Path, s: TunnelSettings, data: Path) -> dict[str, Any]:
+def _checked_settings(folder: Path, s: TunnelSettings, data: Path) -> dict[str, Any]:
     """What settings.json shall hold; refuses a folder whose chapters stand on other data or another base run."""
     # A dataset that was made in the folder moves with it.
     own, place = folder.resolve(), data.resolve()
