@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dotori.data.loader import IGNORED, Loader, cut_windows, validation, validation_languages
+from dotori.data.loader import (
+    IGNORED,
+    Loader,
+    spread,
+    validation,
+    validation_languages,
+    window_bounds,
+    window_count,
+)
 from dotori.data.mix import Phase
 from dotori.data.pack import pack
 from dotori.data.shards import ShardWriter, Stream
@@ -17,7 +25,12 @@ from dotori.errors import UserError
 BOS = 0
 
 
-def write_dataset(folder: Path, texts: list[list[list[int]]], chats: list[tuple[list[int], list[int]]] = ()) -> Path:
+def write_dataset(
+    folder: Path,
+    texts: list[list[list[int]]],
+    chats: list[tuple[list[int], list[int]]] = (),
+    held_out: list[list[int]] = ([BOS, *range(1, 31)], [BOS, 7]),
+) -> Path:
     """A dataset folder of one text domain in as many shards as there are lists, and a chat domain."""
 
     def shard(name, documents):
@@ -30,7 +43,7 @@ def write_dataset(folder: Path, texts: list[list[list[int]]], chats: list[tuple[
     domains = {}
     if texts:
         parts = [shard(f"text/train-{i}", [(ids, None) for ids in documents]) for i, documents in enumerate(texts)]
-        held = shard("text/validation-ko-0", [([BOS, *range(1, 31)], None), ([BOS, 7], None)])
+        held = shard("text/validation-ko-0", [(ids, None) for ids in held_out])
         train = {"shards": [f"train-{i}" for i in range(len(texts))]} | parts[0]
         domains["text"] = {
             "format": "text",
@@ -112,11 +125,11 @@ def test_a_conversation_longer_than_a_row_is_cut_and_counted(tmp_path):
 
 @given(st.integers(2, 200), st.integers(2, 40))
 def test_windows_score_every_token_once(length, context):
-    windows = list(cut_windows(np.arange(length), context))
-    scored = [int(token) for window in windows for token in window.ids[window.first :]]
+    bounds = [window_bounds(length, context, number) for number in range(window_count(length, context))]
+    scored = [token for start, end, first in bounds for token in range(start + first, end)]
     assert scored == list(range(1, length))
-    assert all(len(window.ids) <= context + 1 for window in windows)
-    assert all(window.first >= context // 2 for window in windows[1:])
+    assert all(end - start <= context + 1 for start, end, _ in bounds)
+    assert all(first >= context // 2 for _, _, first in bounds[1:])
 
 
 def test_validation_reads_a_language_with_its_bytes(tmp_path):
@@ -124,10 +137,31 @@ def test_validation_reads_a_language_with_its_bytes(tmp_path):
     dataset = write_dataset(tmp_path / "d", [[document(40)]], [chat])  # conversations are no validation text
     assert validation_languages(dataset) == ["ko"]
     held = validation(dataset, "ko", 8, 10**6)
-    assert held.bytes == 3 * 33
-    assert held.documents == 2
+    assert held.bytes == pytest.approx(3 * 33)
     assert sum(len(window.ids) - window.first for window in held.windows) == 31
-    assert validation(dataset, "ko", 8, 1).documents == 1
+    [first] = validation(dataset, "ko", 8, 1).windows
+    assert first.ids.tolist() == held.windows[0].ids.tolist()
+
+
+def test_a_part_of_the_validation_text_lies_evenly_over_all_of_it(tmp_path):
+    """Files of one kind stand together: the first tenth of the text would be the first kind alone."""
+    held_out = [[BOS] + [1 + kind] * 200 for kind in range(10) for _ in range(20)]
+    dataset = write_dataset(tmp_path / "d", [[document(40)]], held_out=held_out)
+    whole, part = (validation(dataset, "ko", 16, limit) for limit in (10**9, 3 * 200 * 20))
+    assert part.bytes == pytest.approx(whole.bytes / 10, rel=0.03)
+    seen = np.bincount(np.concatenate([window.ids[window.first :] for window in part.windows]))[1:]
+    assert len(seen) == 10
+    assert seen.min() > 0.7 * seen.max()
+
+
+@given(st.integers(1, 3000), st.integers(1, 300))
+def test_every_beginning_of_a_spread_order_lies_evenly(count, taken):
+    order = spread(count)
+    assert sorted(order) == list(range(count))
+    kept = sorted(order[:taken])
+    gaps = np.diff([-1, *kept, count])
+    # The gaps between multiples of the golden ratio have three sizes, of which the largest is below three times 1/n.
+    assert gaps.max() <= 3 * count / len(kept) + 2
 
 
 def test_streams_read_across_shards(tmp_path):

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from tiny_tunnel import TINY
 
 from dotori.errors import UserError
+from dotori.recipe.schema import read_recipe
 from dotori.train.objective import Batch
 from dotori.train.settings import ModelSettings
 from dotori.tunnel.batch_size import _law, _minima, tokens_for
@@ -198,7 +200,7 @@ def checked(mup):
         model = ModelSettings(
             hidden_size=width, num_hidden_layers=2, num_attention_heads=heads, num_key_value_heads=heads // 2
         )
-        s = replace(base_settings(), model=model, context=32, lr=0.001, mup=mup)
+        s = replace(base_settings(), model=model, context=32, optimizer="adamw", lr=0.001, mup=mup)
         found[width] = [activations(s, 96, 4, rows_of(96), seed) for seed in range(2)]
     return judged(found)
 
@@ -265,3 +267,10 @@ def test_sizes_grow_in_proportion(small):
 def test_a_diverged_run_never_wins():
     assert Result("a", "diverged").score == float("inf")
     assert Result("b", "done", {"ko": 2.0, "en": 3.0}).score == 2.5
+
+
+def test_without_a_recipe_the_tunnel_starts_from_the_run_of_its_recipe():
+    recipe = read_recipe(Path(__file__).parents[2] / "recipes/tunnel_koen.toml", [])
+    [train] = [table.settings for table in recipe.tables if table.kind == "train"]
+    given = base_settings()
+    assert replace(train, phases=(), seed=given.seed) == given

@@ -8,7 +8,7 @@ a text document predicts the BOS of the next: that is how a model learns to end.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from dotori.errors import UserError
 from dotori.files import read_json
 
 IGNORED = -100
+_GOLDEN = (5**0.5 - 1) / 2
 
 
 class Batch(NamedTuple):
@@ -39,11 +40,10 @@ class Window(NamedTuple):
 
 
 class Validation(NamedTuple):
-    """Validation documents of one language: windows that score every token but BOS once, and their texts' bytes."""
+    """Validation text of one language: windows of which no two score the same token, and the bytes that they score."""
 
     windows: list[Window]
-    bytes: int
-    documents: int
+    bytes: float
 
 
 def read_manifest(dataset: Path) -> dict:
@@ -148,46 +148,64 @@ def validation_languages(dataset: Path) -> list[str]:
 
 
 def validation(dataset: Path, language: str, context: int, max_bytes: int) -> Validation:
-    """Validation text of a language, up to about `max_bytes`, text domains in turn, in windows of up to context+1 ids.
+    """Windows of up to context+1 ids (context >= 2) that lie evenly over all validation text of a language.
 
-    Each document starts after its BOS; a long one goes on in windows whose new tokens have half a context before them.
+    Enough of them to score about `max_bytes`; all where there is no more. A document's first window starts after its
+    BOS, the others have half a context before what they score.
     """
     manifest = read_manifest(dataset)
     texts = [name for name, entry in manifest["domains"].items() if entry["format"] == "text"]
     streams = [_stream(dataset, manifest, name, f"validation-{language}") for name in texts]
-    streams = [stream for stream in streams if stream.documents]
-    windows: list[Window] = []
-    total, documents = 0, 0
-    for index in range(max((stream.documents for stream in streams), default=0)):
-        for stream in streams:
-            if index < stream.documents and total < max_bytes:
-                start, end = stream.document_starts[index : index + 2].tolist()
-                windows += cut_windows(stream.read(start, end), context)
-                total, documents = total + int(stream.document_bytes[index]), documents + 1
-    return Validation(windows, total, documents)
+    documents = [(stream, index) for stream in streams for index in range(stream.documents)]
+    counts = [window_count(int(n), context) for stream in streams for n in np.diff(stream.document_starts)]
+    ends = np.cumsum(counts, dtype=np.int64)
+    found: dict[int, Window] = {}
+    total = 0.0
+    for place in spread(sum(counts)):
+        if total >= max_bytes:
+            break
+        document = int(np.searchsorted(ends, place, side="right"))
+        stream, index = documents[document]
+        begin, end = stream.document_starts[index : index + 2].tolist()
+        start, stop, first = window_bounds(end - begin, context, place - int(ends[document]) + counts[document])
+        found[place] = Window(stream.read(begin + start, begin + stop), first)
+        # What a piece has of its document's bytes is taken to be what it has of its tokens.
+        total += int(stream.document_bytes[index]) * (stop - start - first) / max(1, end - begin - 1)
+    return Validation([found[place] for place in sorted(found)], total)
+
+
+def spread(count: int) -> list[int]:
+    """0 .. count-1 in an order whose every beginning lies evenly over the whole: files of one kind stand together."""
+    return np.argsort(np.arange(count) * _GOLDEN % 1, kind="stable").tolist()
 
 
 def held_out_answers(dataset: Path, context: int, domains: Sequence[str], most_rows: int) -> list[Batch]:
     """Rows of held-out conversations of the chat `domains`, targets on the assistant's words alone, one Batch a split.
 
-    At most `most_rows` rows of each language of each domain. Empty where nothing was held out.
+    At most `most_rows` rows of each language of each domain, long and short conversations alike. Empty where nothing
+    was held out.
     """
     manifest, found = read_manifest(dataset), []
     for name in domains:
         for split in sorted(manifest["domains"][name]["splits"]):
             rows = _ChatRows(_stream(dataset, manifest, name, split), context) if split != "train" else None
             if rows is not None and rows.size:
-                picked = [rows.row(index, "assistant") for index in range(min(most_rows, rows.size))]
+                picked = [rows.row(index, "assistant") for index in spread(rows.size)[:most_rows]]
                 found.append(Batch(*(np.stack(part) for part in zip(*picked, strict=True))))
     return found
 
 
-def cut_windows(ids: np.ndarray, context: int) -> Iterator[Window]:
-    """Windows of at most context+1 ids over one document; each token but BOS is scored once, stride half a context."""
-    end = min(len(ids), context + 1)
-    yield Window(ids[:end], 1)
-    while end < len(ids):
-        new_end = min(len(ids), end + context // 2)
-        start = max(0, new_end - context - 1)
-        yield Window(ids[start:new_end], end - start)
-        end = new_end
+def window_count(length: int, context: int) -> int:
+    """How many windows a document of `length` tokens, BOS included, is scored in."""
+    return 1 + max(0, -(-(length - context - 1) // (context // 2)))
+
+
+def window_bounds(length: int, context: int, number: int) -> tuple[int, int, int]:
+    """(start, end, first): window `number` of a document is its tokens start to end, scored from its own `first` on.
+
+    Each token but BOS is scored in one window; the stride is half a context.
+    """
+    scored = 1 if number == 0 else min(length, context + 1 + (number - 1) * (context // 2))
+    end = min(length, context + 1 + number * (context // 2))
+    start = max(0, end - context - 1)
+    return start, end, scored - start

@@ -70,9 +70,21 @@ class TunnelSettings:
 
 
 def base_settings() -> TrainSettings:
-    """What the tunnel starts from where no recipe says: AdamW at MiniCPM's rate on rows of 128 tokens."""
+    """What the tunnel starts from where no recipe says: the run of recipes/tunnel_koen.toml, on the dataset's text."""
     shape = ModelSettings(hidden_size=72, num_hidden_layers=3, num_attention_heads=3)
-    return TrainSettings(model=shape, steps=1, context=128, batch_tokens=4096, lr=0.01, weight_decay=0.1)
+    return TrainSettings(
+        model=shape,
+        steps=1000,
+        context=128,
+        batch_tokens=1024,
+        optimizer="muon",
+        lr=0.01,
+        matrix_lr=0.02,
+        weight_decay=0.0,
+        warmup_steps=20,
+        decay="sqrt",
+        decay_share=0.4,
+    )
 
 
 def shape(s: TunnelSettings, heads: int, layers: int) -> ModelSettings:
