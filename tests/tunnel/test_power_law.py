@@ -87,6 +87,17 @@ def test_the_band_holds_when_branches_share_their_trunks_seed() -> None:
     assert np.std(whitened) < 0.97 * np.std(plain)
 
 
+def test_the_band_holds_where_the_terms_meet_otherwise_than_the_law_assumes() -> None:
+    inside = 0
+    for seed in range(20):
+        law = replace(LAWS[seed % 3], gamma=(0.22, 0.6)[seed % 2])
+        losses, truth = measured(law, 0.003, seed), float(law.predict(*HELD_OUT))
+        fit, fits = fit_power_law(SIZES, TOKENS, losses), bootstrap_fits(SIZES, TOKENS, losses, 80, seed)
+        band = predict_band(fit, fits, *HELD_OUT)
+        inside += band.low <= truth <= band.high
+    assert inside >= 18
+
+
 def test_losses_that_do_not_belong_to_their_runs_give_no_prediction() -> None:
     losses = measured(LAWS[0], 0.005, 3)
     shuffled = np.random.default_rng(0).permutation(losses)

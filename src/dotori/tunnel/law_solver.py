@@ -18,7 +18,7 @@ _TYPICAL_NOISE = 0.005
 
 
 class Problem(NamedTuple):
-    """Points as the solver sees them: logs around their means, whitened by `whiten` (n, n); `gamma` of the law."""
+    """Points as the solver sees them: logs around their means, whitened by `whiten` (n, n)."""
 
     log_n: np.ndarray
     log_d: np.ndarray
@@ -26,7 +26,6 @@ class Problem(NamedTuple):
     whiten: np.ndarray
     shift: tuple[float, float, float]
     delta: float
-    gamma: float
 
 
 class Solved(NamedTuple):
@@ -73,27 +72,29 @@ def _starts() -> np.ndarray:
     return np.log(grid)
 
 
-def solve_law(problem: Problem) -> tuple[Solved, float, float]:
+def solve_law(problem: Problem, gamma: float) -> tuple[Solved, float, float]:
     """The fit, its scatter and the degrees of freedom left. Later passes weigh the prior by the scatter seen."""
-    solved, scatter = _solve(problem, _TYPICAL_NOISE, _starts()), _TYPICAL_NOISE
+    solved, scatter = _solve(problem, gamma, _TYPICAL_NOISE, _starts()), _TYPICAL_NOISE
     starts = solved.starts
     for _ in range(2):
-        scatter, _ = _scatter(problem, solved.theta, scatter)
-        solved = _solve(problem, scatter, np.vstack([solved.theta, starts]))
-    scatter, freedom = _scatter(problem, solved.theta, scatter)
+        scatter, _ = _scatter(problem, gamma, solved.theta, scatter)
+        solved = _solve(problem, gamma, scatter, np.vstack([solved.theta, starts]))
+    scatter, freedom = _scatter(problem, gamma, solved.theta, scatter)
     return Solved(solved.theta, solved.objective, starts), scatter, freedom
 
 
-def _solve(problem: Problem, scatter: float, starts: np.ndarray) -> Solved:
-    centres = np.broadcast_to(prior_centre(), starts.shape)
-    theta, objective = minimise(problem, np.tile(problem.target, (len(starts), 1)), starts, centres, scatter)
+def _solve(problem: Problem, gamma: float, scatter: float, starts: np.ndarray) -> Solved:
+    targets, gammas = np.tile(problem.target, (len(starts), 1)), np.full(len(starts), gamma)
+    theta, objective = minimise(
+        problem, targets, starts, np.broadcast_to(prior_centre(), starts.shape), gammas, scatter
+    )
     order = objective.argsort()
     return Solved(theta[order[0]], float(objective[order[0]]), starts[order[:2]])
 
 
-def _scatter(problem: Problem, theta: np.ndarray, scatter: float) -> tuple[float, float]:
+def _scatter(problem: Problem, gamma: float, theta: np.ndarray, scatter: float) -> tuple[float, float]:
     """Relative sd around the law, and its degrees of freedom: points less what the five constants took of them."""
-    model, slope = _model(problem, theta[None])
+    model, slope = _model(problem, theta[None], np.array([gamma]))
     residual = model[0] - problem.target
     gram = slope[0].T @ slope[0]
     ridge = np.diag(_precision(scatter) + 1e-12)
@@ -101,31 +102,38 @@ def _scatter(problem: Problem, theta: np.ndarray, scatter: float) -> tuple[float
     return max(float(np.sqrt(residual @ residual / freedom)), 1e-7), freedom
 
 
-def _model(problem: Problem, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Whitened log losses (k, m) of k sets of constants (k, 5), and their derivatives (k, m, 5)."""
-    alpha, beta = np.exp(theta[:, 3:4]), np.exp(theta[:, 4:5])
+def _model(problem: Problem, theta: np.ndarray, gammas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Whitened log losses (k, m) of k sets of constants (k, 5) with gammas (k,), and their derivatives (k, m, 5)."""
+    alpha, beta, gamma = np.exp(theta[:, 3:4]), np.exp(theta[:, 4:5]), gammas[:, None]
     level = np.broadcast_to(theta[:, :1], (len(theta), len(problem.log_n)))
     by_size, by_data = theta[:, 1:2] - alpha * problem.log_n, theta[:, 2:3] - beta * problem.log_d
-    above = problem.gamma * np.logaddexp(by_size / problem.gamma, by_data / problem.gamma)
+    above = gamma * np.logaddexp(by_size / gamma, by_data / gamma)
     total = np.logaddexp(level, above)
     share = np.exp(above - total)
-    of_size = share * np.exp((by_size - above) / problem.gamma)
-    of_data = share * np.exp((by_data - above) / problem.gamma)
+    of_size = share * np.exp((by_size - above) / gamma)
+    of_data = share * np.exp((by_data - above) / gamma)
     slopes = (1 - share, of_size, of_data, -of_size * alpha * problem.log_n, -of_data * beta * problem.log_d)
     return total @ problem.whiten, problem.whiten @ np.stack(slopes, -1)
 
 
 def minimise(
-    problem: Problem, targets: np.ndarray, starts: np.ndarray, centres: np.ndarray, scatter: float, steps: int = 80
+    problem: Problem,
+    targets: np.ndarray,
+    starts: np.ndarray,
+    centres: np.ndarray,
+    gammas: np.ndarray,
+    scatter: float,
+    steps: int = 80,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Levenberg-Marquardt on k problems at once: ends (k, 5) and objectives (k,) for targets (k, m), starts (k, 5).
+    """Levenberg-Marquardt on k problems at once: ends (k, 5) and objectives (k,).
 
+    `targets` (k, m), `starts` and `centres` of the prior (k, 5), `gammas` (k,), `scatter` that weighs the prior.
     Plain L-BFGS crawls along the valley in which e, alpha and beta trade off; the curvature crosses it in few steps.
     """
     precision, delta = _precision(scatter), problem.delta
 
     def measure(theta: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        model, slope = _model(problem, theta)
+        model, slope = _model(problem, theta, gammas[rows])
         residual = model - targets[rows]
         size = np.abs(residual)
         huber = np.where(size <= delta, residual**2 / 2, delta * (size - delta / 2)).sum(1)
