@@ -1,9 +1,10 @@
 """Which form the ladder's law should have: finished tunnels fitted with several gammas (dotori/tunnel/power_law.py).
 
-    python benchmarks/law_form.py runs/tunnel runs/other-tunnel
+    python benchmarks/law_form.py runs/tunnel runs/other-tunnel [--bytes 400000]
 
 For each gamma, tunnel and language: the scatter of the runs around the law, and how far it is off at the held-out run,
-which no fit has seen. gamma = 1 is the plain sum.
+which no fit has seen. gamma = 1 is the plain sum. `--bytes` measures the models of the ladder again, on so much
+held-out text of each language.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from measure import write
 
+from dotori.checkpoint.folder import read_model
 from dotori.files import read_json
+from dotori.train.validate import bits_per_byte
 from dotori.tunnel.ladder import arrays
 from dotori.tunnel.power_law import effective_tokens, fit_power_law
 
@@ -31,12 +35,25 @@ def fitted(chapter: dict[str, Any], language: str, gamma: float) -> dict[str, fl
     return {"scatter": round(fit.scatter, 5), "error": round(float(fit.predict(told["n"], seen)) / measured - 1, 5)}
 
 
+def measured_again(folder: Path, chapter: dict[str, Any], size: int) -> None:
+    """Puts figures over `size` bytes a language in the place of the chapter's own."""
+    for row in [*chapter["points"], chapter["held_out"]]:
+        model, config = read_model(folder / "runs" / row["run"])
+        with torch.autocast("cpu", torch.bfloat16):
+            row["bits_per_byte"] = bits_per_byte(model, folder / "data", config.max_position_embeddings, size)
+
+
 def main() -> None:
     """Fits and writes results/law_form.json."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folders", nargs="+", type=Path)
-    chapters = [read_json(folder / "ladder.json", "ladder") for folder in parser.parse_args().folders]
-    report: dict[str, Any] = {}
+    parser.add_argument("--bytes", type=int, help="measure the models again on so much text")
+    options = parser.parse_args()
+    chapters = [read_json(folder / "ladder.json", "ladder") for folder in options.folders]
+    for folder, chapter in zip(options.folders, chapters, strict=True):
+        if options.bytes:
+            measured_again(folder, chapter, options.bytes)
+    report: dict[str, Any] = {"bytes": options.bytes}
     for gamma in GAMMAS:
         rows = [{code: fitted(one, code, gamma) for code in one["held_out"]["bits_per_byte"]} for one in chapters]
         every = [figures for row in rows for figures in row.values()]
