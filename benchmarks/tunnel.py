@@ -42,10 +42,9 @@ OF_A_VARIANT = ("optimum", "drift_steps", "drift_interval", "best_bits_per_byte"
 
 def summary(folder: Path) -> dict[str, Any]:
     """The headline figures of every chapter that was run, and what it cost."""
-    found: dict[str, Any] = {"runs": len(list((folder / "runs").glob("*.job.json")))}
-    for name in CHAPTERS:
-        if (chapter := read_chapter(folder, name)) is None:
-            continue
+    chapters = {name: chapter for name in CHAPTERS if (chapter := read_chapter(folder, name)) is not None}
+    found: dict[str, Any] = {"runs": len({run for chapter in chapters.values() for run in chapter["evidence"]})}
+    for name, chapter in chapters.items():
         found[name] = {key: chapter[key] for key in KEPT[name] if key in chapter}
         found[name] |= {key: chapter[key] for key in ("tokens", "core_seconds")}
         if name == "check":

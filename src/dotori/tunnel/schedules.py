@@ -22,12 +22,14 @@ from dotori.tunnel.job import Job, Result, with_needs
 from dotori.tunnel.noise import seed_noise
 
 LEAST_TOKENS, MOST_TOKENS = 300_000, 60_000_000
-_LAYERS, _LENGTHS = 2, 5
+_LAYERS = 2
+# The lengths compared, of the longest: in less than some 1,300 steps a tenth is too short a decay (docs/log.md).
+_LENGTHS = (0.4, 0.55, 0.7, 0.85, 1.0)
 # MiniCPM's share, of every length; the longest tries all.
 _DECAY_SHARE = 0.1
 _SHARES = (0.025, 0.05, 0.1, 0.2)
 _FORMS = ("linear", "exponential", "sqrt")
-# Each schedule's own best rate, looked for at the shortest length: factors of 2 from the rates found before.
+# Each schedule's own best rate, looked for at half the shortest length: factors of 2 from the rates found before.
 _RATE_STEPS = (-1, 0, 1)
 # Checkpoints that take the mean in place of a decay lie over this last share of the trunk.
 _AVERAGED = (0.9, 0.925, 0.95, 0.975, 1.0)
@@ -59,15 +61,16 @@ def length(ground: Ground) -> int:
 
 def lengths(ground: Ground, longest: int) -> list[int]:
     """The token counts compared: equal steps up to the longest."""
-    return [whole(longest * number / _LENGTHS, _batch(ground)) for number in range(1, _LENGTHS + 1)]
+    return [whole(longest * part, _batch(ground)) for part in _LENGTHS]
 
 
 def _batch(ground: Ground) -> int:
     return int(ground.tuned.get("batch_tokens", ground.s.train.batch_tokens))
 
 
-def _tuning(ground: Ground, tokens: int) -> dict[str, dict[Any, Job]]:
-    """Both schedules at the shortest length with three rates."""
+def _tuning(ground: Ground, shortest: int) -> dict[str, dict[Any, Job]]:
+    """Both schedules at half the shortest length with three rates."""
+    tokens = whole(shortest / 2, _batch(ground))
     start = start_of(tokens, _DECAY_SHARE, _batch(ground))
     return {
         "wsd": {step: _trunk(ground, [start], 0, step).decayed(tokens, start) for step in _RATE_STEPS},
