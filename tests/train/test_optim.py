@@ -1,13 +1,14 @@
 """AdamW equals torch's; Muon's update is semi-orthogonal; groups follow the muP table."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
 from dotori.train.optim import MuonAdamW, make_optimizer, orthogonalize
-from dotori.train.settings import TrainSettings
+from dotori.train.settings import ModelSettings, TrainSettings
 
 
 class Tiny(nn.Module):
@@ -42,6 +43,17 @@ def test_groups_follow_the_table():
 def test_without_the_width_rules_all_rates_are_lr():
     groups = optimizer_for(Tiny(), "adamw", mup=False).param_groups
     assert [g["peak_lr"] for g in groups] == [0.01, 0.01]
+
+
+def test_the_width_rules_count_from_the_base_width():
+    groups = optimizer_for(Tiny(), "adamw", dim_model_base=64).param_groups
+    assert [g["peak_lr"] for g in groups] == [0.01 * 64 / 512, 0.01]
+    settings = TrainSettings(steps=1, dim_model_base=64)
+    shape = ModelSettings(hidden_size=128, num_hidden_layers=1, num_attention_heads=2, init_std=0.1)
+    config = shape.config(100, 32, (0, 1, 2), settings.base_width)
+    assert (config.logits_scaling, config.initializer_range) == (2.0, pytest.approx(0.1 / 2**0.5))
+    plain = shape.config(100, 32, (0, 1, 2), replace(settings, mup=False).base_width)
+    assert (plain.logits_scaling, plain.initializer_range) == (1.0, pytest.approx(0.1))
 
 
 def test_the_literal_rule_scales_the_embedding_too():

@@ -12,11 +12,11 @@ from dotori.model.transformer import Transformer
 def init_weights(model: Transformer, generator: torch.Generator) -> None:
     """Fills `model` in place from `generator`, parameters in the order of their names.
 
-    Matrices: normal with std config.initializer_range, which is init_std / sqrt(r) with r = hidden_size / 256, the
-    logits_scaling of our own models; norms 1, biases 0. The embedding is a table of rows and keeps init_std at every
-    width, as canonical muP has it: scaled like a matrix, the residual stream would shrink with the root of the width.
-    The projections that write into the residual stream and an untied head begin at zero, so that the model begins as
-    the uniform distribution and every block as the identity.
+    Matrices: normal with std config.initializer_range, which is init_std / sqrt(r) with r = hidden_size / base width,
+    the logits_scaling of our own models; norms 1, biases 0. The embedding is a table of rows and keeps init_std at
+    every width, as canonical muP has it: scaled like a matrix, the residual stream would shrink with the root of the
+    width. The projections that write into the residual stream and an untied head begin at zero, so that the model
+    begins as the uniform distribution and every block as the identity.
     """
     for name, parameter in sorted(model.named_parameters()):
         if parameter.ndim == 1:

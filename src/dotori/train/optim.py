@@ -1,6 +1,6 @@
 """AdamW and Muon in one optimizer, with the learning-rate groups of muP.
 
-Groups (arXiv 2404.06395, table 7; width ratio r = hidden_size / 256):
+Groups (arXiv 2404.06395, table 7; width ratio r = hidden_size / dim_model_base, which is 256 there):
 
     optimizer = "adamw"   matrices inside the layers: lr / r;   embedding, head, norms, biases: lr
     optimizer = "muon"    matrices inside the layers: Muon with matrix_lr;   all else: AdamW with lr
@@ -23,7 +23,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from dotori.model.config import BASE_WIDTH
 from dotori.train.settings import TrainSettings
 
 NEWTON_SCHULZ_STEPS = 5
@@ -126,7 +125,7 @@ def make_optimizer(model: nn.Module, hidden_size: int, s: TrainSettings, dtype: 
     for name, parameter in model.named_parameters():
         is_table = parameter.ndim == 2 and s.scale_embedding_lr
         (matrices if is_matrix(name, parameter) else tables if is_table else others).append(parameter)
-    by_width = BASE_WIDTH / hidden_size if s.mup else 1.0
+    by_width = s.base_width / hidden_size if s.base_width else 1.0
     peak = s.matrix_lr if s.optimizer == "muon" else s.lr * by_width
     # A step shrinks weights by lr * weight_decay: dividing by the peak leaves schedule * weight_decay.
     decay = s.weight_decay / peak if s.independent_weight_decay and peak else s.weight_decay

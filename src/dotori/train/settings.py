@@ -60,11 +60,15 @@ class ModelSettings:
                 raise UserError(f"{name}: {getattr(self, name)}; it must be positive; correct it")
 
     def config(
-        self, vocab_size: int, context: int, tokens: tuple[int | None, int | None, int | None], mup: bool = True
+        self,
+        vocab_size: int,
+        context: int,
+        tokens: tuple[int | None, int | None, int | None],
+        base_width: int | None = BASE_WIDTH,
     ) -> ModelConfig:
         """The configuration for a vocabulary, a training context and (BOS, EOS, padding) ids; raises UserError.
 
-        Without `mup` neither the logits nor the initial weights are scaled by the width.
+        Logits and initial weights are scaled by the width over `base_width`; by none where that is None.
         """
         return mup_config(
             vocab_size=vocab_size,
@@ -78,7 +82,7 @@ class ModelSettings:
             scale_emb=self.scale_emb,
             scale_depth=self.scale_depth,
             init_std=self.init_std,
-            base_width=BASE_WIDTH if mup else self.hidden_size,
+            base_width=base_width or self.hidden_size,
             bos_token_id=tokens[0],
             eos_token_id=tokens[1],
             pad_token_id=tokens[2],
@@ -92,7 +96,8 @@ class TrainSettings:
     `minutes` is wall time from the first step, validation and saving included: the stable phase lasts until the time
     left is the decay's share, and the number of decay steps is then fixed once from the measured step time.
     No `phases` means every domain by its number of rows, or the mixture that is branched from. `matrix_lr` is Muon's,
-    for matrices inside the layers. optim.py explains `mup`, `scale_embedding_lr` and `independent_weight_decay`.
+    for matrices inside the layers. optim.py explains `mup`, `scale_embedding_lr` and `independent_weight_decay`;
+    `dim_model_base` is the width at which muP's rules change nothing: that of the model whose rates were tuned.
     `model` is the shape of a new model; without it the stage begins from `init`.
     """
 
@@ -115,6 +120,7 @@ class TrainSettings:
     weight_decay: float = 0.1
     independent_weight_decay: bool = False
     mup: bool = True
+    dim_model_base: int = BASE_WIDTH
     scale_embedding_lr: bool = False
     clip: float = 1.0
 
@@ -147,6 +153,11 @@ class TrainSettings:
     def rows(self) -> int:
         """Rows of `context` tokens in one step."""
         return self.batch_tokens // self.context
+
+    @property
+    def base_width(self) -> int | None:
+        """The width from which muP's rules count; None without them."""
+        return self.dim_model_base if self.mup else None
 
     @property
     def total_steps(self) -> int | None:
@@ -211,6 +222,7 @@ def _rates(s: TrainSettings) -> None:
         "lr_floor": (s.lr_floor, 0, 1),
         "clip": (s.clip, 0, float("inf")),
         "weight_decay": (s.weight_decay, 0, float("inf")),
+        "dim_model_base": (s.dim_model_base, 1, 10**6),
         "beta1": (s.beta1, 0, 0.9999),
         "beta2": (s.beta2, 0, 0.999999),
         "warmup_steps": (s.warmup_steps, 0, 10**9),

@@ -118,7 +118,7 @@ def _begin(s: TrainSettings, init: Path | None, data: Path, tokenizer: Tokenizer
     if init is None:
         assert s.model is not None
         ids = (tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id)
-        model = Transformer(s.model.config(read_manifest(data)["vocab_size"], s.context, ids, s.mup))
+        model = Transformer(s.model.config(read_manifest(data)["vocab_size"], s.context, ids, s.base_width))
         init_weights(model, torch.Generator().manual_seed(s.seed))
         return Beginning(model, {}, own, 0, None, [])
     model, config = read_model(init)

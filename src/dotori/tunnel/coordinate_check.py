@@ -67,6 +67,7 @@ def coordinate_check(ground: Ground) -> dict[str, Any]:
                 meter.advance(1, f"{name}, width {width}")
             variants[name] = judged(found)
     chapter = {"widths": list(s.check_widths), "steps": s.check_steps, "variants": variants}
+    chapter["dim_model_base"] = s.train.dim_model_base
     chapter["passed"] = all(variants[name]["passed"] for name in VARIANTS if name in ("mup adamw", "mup muon"))
     return ground.save("check", chapter, [], {})
 
@@ -85,7 +86,7 @@ def activations(s: TrainSettings, vocab_size: int, steps: int, rows: Rows, seed:
     """Mean |x| of each part's output, by step: entry k is what the model gives after k updates."""
     keep_freed_memory()
     assert s.model is not None
-    config = s.model.config(vocab_size, s.context, (0, 1, 2), s.mup)
+    config = s.model.config(vocab_size, s.context, (0, 1, 2), s.base_width)
     model = Transformer(config)
     init_weights(model, torch.Generator().manual_seed(seed))
     optimizer = make_optimizer(model, config.hidden_size, s, torch.float32)

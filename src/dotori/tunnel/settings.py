@@ -81,6 +81,7 @@ def base_settings() -> TrainSettings:
         lr=0.01,
         matrix_lr=0.02,
         weight_decay=0.0,
+        dim_model_base=72,
         warmup_steps=20,
         decay="sqrt",
         decay_share=0.4,

@@ -71,13 +71,14 @@ def _rules(check: Chapter, chapters: Mapping[str, Chapter]) -> list[Advice]:
     on = {name: v for name, v in check["variants"].items() if not name.startswith(PLAIN) and not is_aside(name)}
     if not on:
         return []
+    value = f"on, dim_model_base {base}" if (base := check.get("dim_model_base")) else "on"
     failed = [variant_name(name) for name, variant in on.items() if not variant.get("passed")]
     if failed:
-        return [Advice("rules for width (muP)", "on", "check", "not sure", f"signals change size: {listing(failed)}")]
+        return [Advice("rules for width (muP)", value, "check", "not sure", f"signals change size: {listing(failed)}")]
     off = [v for name, v in check["variants"].items() if name.startswith(PLAIN)]
     reason = "signals do not grow with the rules"
     reason += ", and do without" if off and not any(v.get("passed") for v in off) else ""
-    return [Advice("rules for width (muP)", "on", "check", "sure", reason)]
+    return [Advice("rules for width (muP)", value, "check", "sure", reason)]
 
 
 def _rate(transfer: Chapter, chapters: Mapping[str, Chapter]) -> list[Advice]:

@@ -50,6 +50,7 @@ class Check(TypedDict):
     variants: dict[str, CheckVariant]
     widths: NotRequired[list[int]]
     steps: NotRequired[int | None]
+    dim_model_base: NotRequired[int]
     passed: NotRequired[bool | None]
     evidence: NotRequired[list[str]]
     core_seconds: NotRequired[Number]
