@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,17 @@ def test_text_for_the_tokenizer_takes_turns_between_domains(corpus):
     assert len(texts) == 4 * 62 + 200 + 50
     assert texts[0].startswith("글 0.")
     assert "\n" in texts[2]
+
+
+def test_text_for_the_tokenizer_comes_from_all_files_however_early_it_stops(tmp_path):
+    for name in "abc":
+        lines = [json.dumps({"text": f"{name} {number}"}) for number in range(50)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines))
+    files = (str(tmp_path),)
+    texts = list(islice(iterate_texts({"web": DomainSettings(paths=files)}), 30))
+    assert {name: sum(text.startswith(name) for text in texts) for name in "abc"} == {"a": 10, "b": 10, "c": 10}
+    limited = list(iterate_texts({"web": DomainSettings(paths=files, limit_bytes=40)}))
+    assert limited == [f"a {number}" for number in range(len(limited))]  # what the dataset has of it
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def _noted(out: Path) -> Path:
 
 def _of_text(place: Path) -> dict[str, Any]:
     domains = {"text": {"paths": [str(place.absolute())]}}
-    tokenizer = {"stage": "tokenizer", "domains": domains, "vocab_size": 2048}
+    tokenizer = {"stage": "tokenizer", "domains": domains, "vocab_size": 2048, "max_bytes": 40_000_000}
     return {
         "name": "tunnel",
         "tokenizer": tokenizer,

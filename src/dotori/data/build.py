@@ -22,6 +22,7 @@ from typing import Any
 from dotori.data.clean import normalize
 from dotori.data.decontaminate import Evaluations
 from dotori.data.dedup import Seen
+from dotori.data.loader import spread
 from dotori.data.settings import DataSettings, DomainSettings
 from dotori.data.sources import find_files, read_strings
 from dotori.data.unit import Unit, UnitWriter, finished_note, records_of, size_of
@@ -37,6 +38,7 @@ FORMAT = 1
 # Below this many bytes of sources, starting processes costs more than they save.
 WORTH_PROCESSES = 10_000_000
 _MOST_WORKERS = 8
+_OPEN_FILES = 64
 STORY_VOCABULARY = "storyworld.vocabulary"
 
 
@@ -178,11 +180,17 @@ def summary(manifest: Mapping[str, Any]) -> str:
 
 
 def iterate_texts(domains: Mapping[str, DomainSettings]) -> Iterator[str]:
-    """Normalised texts of all domains in turn, for training a tokenizer; conversations give their contents.
+    """Normalised texts for training a tokenizer: domains take turns, and the files of each; conversations give their
+    contents.
 
-    What would be quarantined is left out. Deterministic; memory holds one document a domain.
+    So what stops early has seen some of every file, or of files that lie evenly over all; a domain with `limit_bytes`
+    is read in order, as its dataset is. What would be quarantined is left out. Deterministic; memory holds a document
+    a file.
     """
-    streams = [_texts(domain) for domain in domains.values()]
+    return _in_turn([_texts(domain) for domain in domains.values()])
+
+
+def _in_turn(streams: list[Iterator[str]]) -> Iterator[str]:
     while streams:
         for stream in list(streams):
             text = next(stream, None)
@@ -193,15 +201,29 @@ def iterate_texts(domains: Mapping[str, DomainSettings]) -> Iterator[str]:
 
 
 def _texts(domain: DomainSettings) -> Iterator[str]:
+    if domain.storyworld is not None:
+        yield from _limited(_unit_texts(Unit("", 0, None, "train"), domain), domain.limit_bytes)
+        return
+    units = [Unit("", number, path, None) for number, path in enumerate(find_files(domain.paths))]
+    if domain.limit_bytes is not None:
+        yield from _limited((text for unit in units for text in _unit_texts(unit, domain)), domain.limit_bytes)
+        return
+    order = spread(len(units))
+    for start in range(0, len(units), _OPEN_FILES):
+        yield from _in_turn([_unit_texts(units[number], domain) for number in order[start : start + _OPEN_FILES]])
+
+
+def _limited(texts: Iterator[str], limit: int | None) -> Iterator[str]:
     size = 0
-    places: list[Unit] = [Unit("", 0, None, "train")]
-    if domain.storyworld is None:
-        places = [Unit("", number, path, None) for number, path in enumerate(find_files(domain.paths))]
-    for unit in places:
-        for record in records_of(unit, domain, 0.0, lambda reason, place: None, lambda size: None):
-            if domain.limit_bytes is not None and size >= domain.limit_bytes:
-                return
-            text = normalize(record.text or "\n".join(message["content"] for message in record.messages))
-            size += len(text.encode())
-            if text:
-                yield text
+    for text in texts:
+        if limit is not None and size >= limit:
+            return
+        size += len(text.encode())
+        yield text
+
+
+def _unit_texts(unit: Unit, domain: DomainSettings) -> Iterator[str]:
+    for record in records_of(unit, domain, 0.0, lambda reason, place: None, lambda size: None):
+        text = normalize(record.text or "\n".join(message["content"] for message in record.messages))
+        if text:
+            yield text

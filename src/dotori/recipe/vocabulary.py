@@ -21,7 +21,8 @@ from dotori.tokenizer.train_bpe import TokenizerSettings, train_tokenizer
 
 @settings
 class VocabularySettings:
-    """vocab_size: tokens, special ones included; max_bytes: text after which reading stops; domains: where it reads.
+    """vocab_size: tokens, special ones included; max_bytes: text after which reading stops; domains: where it reads,
+    files in turn.
 
     `domains = "${data.domains}"` reads what the table [data] reads.
     """
