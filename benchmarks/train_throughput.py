@@ -150,7 +150,7 @@ def dotori(steps: int, precision: str, optimizer: str) -> Iterator[None]:
     autocast = contextlib.nullcontext if dtype == torch.float32 else lambda: torch.autocast("cpu", dtype)
     run = Run(
         model=model,
-        optimizer=make_optimizer(model, WIDTH, s, dtype),
+        optimizer=make_optimizer(model, model.config.logits_scaling, s, dtype),
         objective=next_token,
         open_data=lambda plan: fetch,
         watch=lambda: ({}, []),

@@ -26,9 +26,9 @@ class Tiny(nn.Module):
         return self.lm_head(sum(layer(x) for layer in self.model.layers)).square().mean()
 
 
-def optimizer_for(model, kind, hidden_size=512, **changed):
+def optimizer_for(model, kind, width_ratio=2.0, **changed):
     given = {"lr": 0.01, "matrix_lr": 0.02, "weight_decay": 0.1} | changed
-    return make_optimizer(model, hidden_size, TrainSettings(steps=1, optimizer=kind, **given), torch.float32)
+    return make_optimizer(model, width_ratio, TrainSettings(steps=1, optimizer=kind, **given), torch.float32)
 
 
 def test_groups_follow_the_table():
@@ -46,8 +46,8 @@ def test_without_the_width_rules_all_rates_are_lr():
 
 
 def test_the_width_rules_count_from_the_base_width():
-    groups = optimizer_for(Tiny(), "adamw", dim_model_base=64).param_groups
-    assert [g["peak_lr"] for g in groups] == [0.01 * 64 / 512, 0.01]
+    groups = optimizer_for(Tiny(), "adamw", 8.0).param_groups
+    assert [g["peak_lr"] for g in groups] == [0.01 / 8, 0.01]
     settings = TrainSettings(steps=1, dim_model_base=64)
     shape = ModelSettings(hidden_size=128, num_hidden_layers=1, num_attention_heads=2, init_std=0.1)
     config = shape.config(100, 32, (0, 1, 2), settings.base_width)
@@ -62,9 +62,9 @@ def test_the_literal_rule_scales_the_embedding_too():
 
 
 def test_independent_weight_decay_shrinks_by_the_same_share_whatever_the_rate():
-    for kind, hidden_size in (("adamw", 512), ("adamw", 64), ("muon", 512)):
+    for kind, width_ratio in (("adamw", 2.0), ("adamw", 0.25), ("muon", 2.0)):
         model = Tiny()
-        optimizer = optimizer_for(model, kind, hidden_size, weight_decay=0.01, independent_weight_decay=True)
+        optimizer = optimizer_for(model, kind, width_ratio, weight_decay=0.01, independent_weight_decay=True)
         before = [p.detach().clone() for p in optimizer.param_groups[0]["params"]]
         for group in optimizer.param_groups:
             group["lr"] = group["peak_lr"] * 0.5  # half way down the schedule

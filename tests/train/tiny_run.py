@@ -66,7 +66,7 @@ def make_run(folder: Path, settings=None, objective=noisy_next_token, fetch=rows
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
     model = tiny_model()
-    optimizer = make_optimizer(model, 32, settings, torch.float32)
+    optimizer = make_optimizer(model, 32 / 256, settings, torch.float32)
     checkpoint = latest(folder, lambda text: None)
     restore_ledger(checkpoint, folder)
     return Run(

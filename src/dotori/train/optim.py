@@ -1,6 +1,7 @@
 """AdamW and Muon in one optimizer, with the learning-rate groups of muP.
 
-Groups (arXiv 2404.06395, table 7; width ratio r = hidden_size / dim_model_base, which is 256 there):
+Groups (arXiv 2404.06395, table 7; width ratio r = hidden_size / dim_model_base, which is 256 there). A model
+carries its r as `logits_scaling`, so that one that is continued keeps the rule it began with; a plain Llama has 1:
 
     optimizer = "adamw"   matrices inside the layers: lr / r;   embedding, head, norms, biases: lr
     optimizer = "muon"    matrices inside the layers: Muon with matrix_lr;   all else: AdamW with lr
@@ -114,8 +115,8 @@ def _grads(parameters: list[torch.Tensor]) -> list[torch.Tensor]:
     return [p.grad for p in parameters if p.grad is not None]
 
 
-def make_optimizer(model: nn.Module, hidden_size: int, s: TrainSettings, dtype: torch.dtype) -> MuonAdamW:
-    """The optimizer of a run with the settings `s`; `dtype` is what Newton-Schulz computes in.
+def make_optimizer(model: nn.Module, width_ratio: float, s: TrainSettings, dtype: torch.dtype) -> MuonAdamW:
+    """The optimizer of a run with the settings `s`; `width_ratio` is r, `dtype` what Newton-Schulz computes in.
 
     Each group carries `peak_lr`; the loop sets `lr` = peak_lr * schedule. Weight decay falls on matrices alone.
     """
@@ -125,7 +126,7 @@ def make_optimizer(model: nn.Module, hidden_size: int, s: TrainSettings, dtype: 
     for name, parameter in model.named_parameters():
         is_table = parameter.ndim == 2 and s.scale_embedding_lr
         (matrices if is_matrix(name, parameter) else tables if is_table else others).append(parameter)
-    by_width = s.base_width / hidden_size if s.base_width else 1.0
+    by_width = 1 / width_ratio if s.mup else 1.0
     peak = s.matrix_lr if s.optimizer == "muon" else s.lr * by_width
     # A step shrinks weights by lr * weight_decay: dividing by the peak leaves schedule * weight_decay.
     decay = s.weight_decay / peak if s.independent_weight_decay and peak else s.weight_decay

@@ -97,7 +97,8 @@ class TrainSettings:
     left is the decay's share, and the number of decay steps is then fixed once from the measured step time.
     No `phases` means every domain by its number of rows, or the mixture that is branched from. `matrix_lr` is Muon's,
     for matrices inside the layers. optim.py explains `mup`, `scale_embedding_lr` and `independent_weight_decay`;
-    `dim_model_base` is the width at which muP's rules change nothing: that of the model whose rates were tuned.
+    `dim_model_base` is the width at which muP's rules change nothing: that of the model whose rates were tuned
+    (of a new model; one that is continued keeps its own).
     `model` is the shape of a new model; without it the stage begins from `init`.
     """
 

@@ -153,7 +153,7 @@ def _open(s: TrainSettings, beginning: Beginning, data: Path, folder: Path, toke
     now = identity(s, parts, device, dtype)
     torch.manual_seed(s.seed)
     matrix_dtype = dtype if s.optimizer == "muon" else torch.float32
-    optimizer = make_optimizer(model, model.config.hidden_size, s, matrix_dtype)
+    optimizer = make_optimizer(model, model.config.logits_scaling, s, matrix_dtype)
     progress = Progress()
     if checkpoint is not None:
         accepted = changes(checkpoint.state["identity"], now, s.accept_changes, folder)

@@ -89,7 +89,7 @@ def activations(s: TrainSettings, vocab_size: int, steps: int, rows: Rows, seed:
     config = s.model.config(vocab_size, s.context, (0, 1, 2), s.base_width)
     model = Transformer(config)
     init_weights(model, torch.Generator().manual_seed(seed))
-    optimizer = make_optimizer(model, config.hidden_size, s, torch.float32)
+    optimizer = make_optimizer(model, config.logits_scaling, s, torch.float32)
     seen: dict[str, list[float]] = {}
 
     def watch(name: str) -> Callable[..., None]:

@@ -110,7 +110,7 @@ def tokens_per_second(s: TrainSettings, vocab_size: int, seconds: float) -> floa
     model = Transformer(config)
     init_weights(model, torch.Generator().manual_seed(0))
     model = model.to(device)
-    optimizer = make_optimizer(model, config.hidden_size, s, torch.float32)
+    optimizer = make_optimizer(model, config.logits_scaling, s, torch.float32)
     ids = torch.randint(3, vocab_size, (s.rows, s.context + 1)).to(device)
     batch = Batch(ids[:, :-1], ids[:, 1:], torch.zeros(s.rows, s.context, dtype=torch.int32, device=device))
     times: list[float] = []

@@ -137,7 +137,8 @@ def rows(title: str, given: Sequence[Row], x: Axis, reading: str, marks: Sequenc
     for value in x.ticks or round_values(scale, 4):
         at = scale(value)
         parts.append(f'<line class="grid-line" x1="{at:.1f}" x2="{at:.1f}" y1="{top}" y2="{bottom}"/>')
-        parts.append(_label("tick", at, bottom + 14, tick_text(value, x.is_log), "middle"))
+        text = tick_text(value, x.is_log)
+        parts.append(_label("tick", max(at, 2 + _LETTER * len(text) / 2), bottom + 14, text, "middle"))
     for mark in marks:
         at = scale(mark.value)
         parts.append(f'<line class="mark" x1="{at:.1f}" x2="{at:.1f}" y1="{top}" y2="{bottom}"/>')
