@@ -23,7 +23,7 @@ from dotori.tunnel.noise import seed_noise
 
 LEAST_TOKENS, MOST_TOKENS = 300_000, 60_000_000
 _LAYERS = 2
-# The lengths compared, of the longest: in less than some 1,300 steps a tenth is too short a decay (docs/log.md).
+# The lengths compared, of the longest: in less than some 2,000 steps a tenth is too short a decay (docs/log.md).
 _LENGTHS = (0.4, 0.55, 0.7, 0.85, 1.0)
 # MiniCPM's share, of every length; the longest tries all.
 _DECAY_SHARE = 0.1
