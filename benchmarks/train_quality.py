@@ -145,7 +145,7 @@ def seeded(recipe: Recipe, number: int) -> Recipe:
 
 
 def main() -> None:
-    """Measures and writes results/train_quality.json."""
+    """Measures and writes results/train_quality.json, or train_quality_against.json for a comparison."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="folder of the pretrain-* sets")
     parser.add_argument("--minutes", type=float, default=10.0)
@@ -163,7 +163,8 @@ def main() -> None:
     against = first_stages([*given, *options.against], options.tokens) if options.against else None
     with tempfile.TemporaryDirectory() as scratch:
         out = options.out or Path(scratch) / "run"
-        write("train_quality", measured(recipe, against, out, options.runs, options.eval))
+        name = "train_quality_against" if against else "train_quality"
+        write(name, measured(recipe, against, out, options.runs, options.eval))
 
 
 if __name__ == "__main__":
